@@ -84,7 +84,7 @@ class Source(NamedTuple):
     incarnation: int
     boot_id: str
     first_seq: int
-    count: int
+    events: int
     gaps: int
     torn: int
 
