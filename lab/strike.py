@@ -1,0 +1,135 @@
+"""One strike: verify not -> inject -> verify, every step recorded with its evidence; and its healing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.clock import S
+from lab.errors import NodeLost
+from lab.history import Recorder
+from lab.protocols import Beat, Evidence, Fault, Injection, Node, Stack
+from lab.wait import TimedOut, wait_until
+
+EFFECT_S = 2.0
+"""How long a fault may take to show its evidence after it was commanded."""
+
+
+class Log:
+    """A Recorder that several threads may use."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._lock = threading.Lock()
+
+    def record(self, kind: str, t_ns: int | None = None, **fields: Any) -> None:
+        """Write one event."""
+        with self._lock:
+            self._recorder.record(kind, t_ns, **fields)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._recorder.close()
+
+
+@dataclass(frozen=True, slots=True)
+class StruckSite:
+    """What a fault is given: its target, and the nodes that no strike of this trial touches."""
+
+    target: Node
+    others: Sequence[Node]
+
+
+def site_of(stack: Stack, target: str, struck: frozenset[str]) -> StruckSite:
+    """The site of a strike; witnesses are nodes that stay whole."""
+    others = tuple(node for name, node in stack.nodes.items() if name not in struck)
+    return StruckSite(stack.nodes[target], others)
+
+
+def strike(
+    number: int,
+    fault: Fault,
+    site: StruckSite,
+    log: Log,
+    *,
+    planned_phase: float,
+    beat: Beat | None,
+    now_ns: Callable[[], int],
+    wait_for_due: Callable[[], None],
+) -> Injection | None:
+    """Carry one strike out at its due instant; None when it was called off. Its effect, or the lack of it, is recorded."""
+    about: dict[str, Any] = {"strike": number, "fault": fault.name, "node": site.target.name}
+    before = fault.verify(site, None)
+    log.record("fault.checked", when="before", holds=bool(before["holds"]), evidence=before, **about)
+    wait_for_due()
+    log.record("fault.commanded", now_ns(), **about)
+    injection = fault.inject(site)
+    if beat is not None:
+        log.record("strike.phase", strike=number, **_phase(beat, injection, planned_phase))
+    evidence = _effect(fault, site, injection)
+    holds = bool(evidence["holds"])
+    log.record("fault.checked", when="after", holds=holds, evidence=evidence, **about)
+    edges = {"after_ns": injection.after_ns, "before_ns": injection.before_ns}
+    if holds:
+        log.record("fault.effective", leaves=fault.leaves, evidence=evidence, **edges, **about)
+    else:
+        false = [key for key, value in evidence.items() if key != "holds" and not value]
+        missing = (
+            f"{fault.name} of {site.target.name} was commanded, but {EFFECT_S:g} s later nothing shows it: "
+            f"missing evidence: {', '.join(false) or 'what ' + fault.name + ' verifies'}"
+        )
+        log.record("fault.ineffective", evidence=evidence, missing=missing, **edges, **about)
+    return injection
+
+
+def heal(number: int, fault: Fault, site: StruckSite, injection: Injection, log: Log, now_ns: Callable[[], int]) -> None:
+    """Undo one strike and look that it is undone; recorded, also when it was not."""
+    about: dict[str, Any] = {"strike": number, "fault": fault.name, "node": site.target.name}
+    after_ns = now_ns()
+    fault.heal(site, injection)
+    before_ns = now_ns()
+    if fault.leaves == "alive":
+        return  # there was nothing to undo, or (start) its end is the server's own goodbye
+    evidence: Evidence = {"holds": True}
+    try:
+        evidence = wait_until(lambda: _unless_holding(fault, site, injection), timeout_s=5.0)
+    except (TimedOut, NodeLost) as error:
+        evidence = {"holds": True, "error": str(error)}
+    log.record("fault.checked", when="healed", holds=bool(evidence["holds"]), evidence=evidence, **about)
+    log.record("fault.healed", after_ns=after_ns, before_ns=before_ns, evidence=evidence, **about)
+
+
+def _effect(fault: Fault, site: StruckSite, injection: Injection) -> Evidence:
+    evidence = fault.verify(site, injection)
+
+    def look() -> bool:
+        nonlocal evidence
+        evidence = fault.verify(site, injection)
+        return bool(evidence["holds"])
+
+    if not evidence["holds"]:
+        try:
+            wait_until(look, timeout_s=EFFECT_S, every_s=0.05)
+        except TimedOut:
+            pass  # the evidence that was last seen tells what is missing
+    return evidence
+
+
+def _unless_holding(fault: Fault, site: StruckSite, injection: Injection) -> Evidence | None:
+    evidence = fault.verify(site, injection)
+    return None if evidence["holds"] else evidence
+
+
+def _phase(beat: Beat, injection: Injection, planned: float) -> dict[str, Any]:
+    middle_ns = (injection.after_ns + injection.before_ns) // 2
+    achieved = ((middle_ns - beat.at_ns) / (beat.period_s * S)) % 1.0
+    return {
+        "beat": beat.name,
+        "period_s": beat.period_s,
+        "planned": planned,
+        "achieved": round(achieved, 4),
+        "beat_at_ns": beat.at_ns,
+    }
