@@ -260,6 +260,21 @@ class Load(Protocol):
     """What drives the clients of a trial, from inside a pod."""
 
     @property
+    def count(self) -> int:
+        """How many clients there are, each with its own view."""
+        ...
+
+    @property
+    def rate_per_s(self) -> float:
+        """Intended requests a second, of all clients together."""
+        ...
+
+    @property
+    def deadline_s(self) -> float:
+        """How long a request may take from its intended start."""
+        ...
+
+    @property
     def compose_files(self) -> tuple[str, ...]: ...
     @property
     def nodes(self) -> tuple[tuple[str, str], ...]: ...
