@@ -1,0 +1,213 @@
+"""How numbers are worded, the same in the terminal and on the page. Nothing is decided here.
+
+A number that nobody knows is "-" (there is no such thing here) or "unknown" (it was asked, and cannot be said).
+A value that was still growing when its window closed is ">= x".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.measures import ALL, BY_NAME, Measure
+from lab.result import ArmResult, Difference, Estimate, ObjectiveResult, PhaseMean, Result, TrialResult
+
+NONE = "-"
+UNKNOWN = "unknown"
+ANSWERS = {"yes": "Yes", "no": "No", "unknown": "Unknown"}
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Two decimals, three below 0.1, none where it is whole and not seconds; with the short unit: "4.31 s"."""
+    if value is None:
+        return NONE
+    if unit == "s":
+        return f"{_plain(f'{value:.3f}' if 0 < abs(value) < 0.1 else f'{value:.2f}')} s"
+    if unit in ("client-seconds", "client-s"):
+        return f"{_plain(f'{value:.2f}')} client-s"
+    if abs(value) >= 100 or float(value).is_integer():
+        return _plain(f"{value:.0f}")
+    return _plain(f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}")
+
+
+def bare(value: float | None, unit: str = "") -> str:
+    """The same without its unit."""
+    return number(value, unit).split(" ")[0]
+
+
+def interval(estimate: Estimate) -> str:
+    """ "[4.12, 4.50]", or "" where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{bare(estimate.low, estimate.unit)}, {bare(estimate.high, estimate.unit)}]"
+
+
+def mean(estimate: Estimate) -> str:
+    """ "4.31 s [4.12, 4.50]"; "unknown" where there is no mean."""
+    if estimate.mean is None:
+        return UNKNOWN
+    return f"{number(estimate.mean, estimate.unit)} {interval(estimate)}".rstrip()
+
+
+def each(estimate: Estimate) -> str:
+    """Every trial's figure, in the order of repeats."""
+    return " ".join(bare(value, estimate.unit) for value in estimate.each) or NONE
+
+
+def worst(estimate: Estimate) -> str:
+    """The worst value seen; ">= x" where it was still going on when its window closed."""
+    if estimate.worst is None:
+        return NONE
+    return f">= {number(estimate.worst, estimate.unit)}" if estimate.worst_censored else number(estimate.worst, estimate.unit)
+
+
+def bound(high_s: float | None, allowance_s: float) -> str:
+    """ "8.40 + 0.1 s": what the settings promise, and what the lab's own lag may add."""
+    return NONE if high_s is None else f"{bare(high_s, 's')} + {round(allowance_s, 3):g} s"
+
+
+def promise(phase: PhaseMean) -> str:
+    """ "0 to 6.00 s": what the settings promise for a phase."""
+    if phase.high_s is None:
+        return NONE
+    low_s = phase.low_s or 0.0
+    if low_s == phase.high_s:
+        return number(phase.high_s, "s")
+    return f"{bare(low_s, 's') if low_s else '0'} to {number(phase.high_s, 's')}"
+
+
+def seconds(value: float) -> str:
+    """A tick of an axis: "0", "2.5", "-4"."""
+    return f"{round(value, 6):g}"
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 trial", "4 trials"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def setting(value: object) -> str:
+    """A setting or a version as text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return NONE if value is None else str(value)
+
+
+def measure(name: str, unit: str = "") -> Measure:
+    """The measure of this name; one that this lab does not know is shown under its own name."""
+    return BY_NAME.get(name) or Measure(name, unit, name.replace("_", " "), "trial")
+
+
+def measures(result: Result) -> list[Measure]:
+    """What this result has figures of, in the lab's order, unknown ones last."""
+    units = {name: estimate.unit for arm in result.arms for name, estimate in arm.measures.items()}
+    known = [item for item in ALL if item.name in units]
+    return known + [measure(name, unit) for name, unit in units.items() if name not in BY_NAME]
+
+
+def timed(result: Result) -> list[Measure]:
+    """The measures that are a time after a change: each gets its own part of a report."""
+    return [item for item in measures(result) if item.unit == "s"]
+
+
+def counted(result: Result, per: str) -> list[Measure]:
+    """The measures that are counts per "change", or whatever is counted over a "trial"."""
+    return [item for item in measures(result) if item.unit != "s" and (item.per == "change") == (per == "change")]
+
+
+def bound_of(result: Result, arm: ArmResult, item: Measure) -> tuple[float, float] | None:
+    """(low, high) seconds that the settings promise for the changes behind a measure; the widest where they differ."""
+    seen = [
+        (change.bound_low_s or 0.0, change.bound_high_s)
+        for trial in valid_trials(result, arm.arm)
+        for change in trial.changes
+        if item.name in change.values and change.bound_high_s is not None
+    ] or [
+        (float(promised.get("low_s") or 0.0), float(promised["high_s"]))
+        for change, promised in arm.bounds.items()
+        if promised.get("high_s") is not None and _bounds_measure(item, change)
+    ]
+    return (min(low for low, _ in seen), max(high for _, high in seen)) if seen else None
+
+
+def valid_trials(result: Result, arm: str) -> list[TrialResult]:
+    """The arm's trials that count."""
+    return [trial for trial in result.trials if trial.arm == arm and trial.valid == "yes"]
+
+
+def difference(result: Result, item: Difference) -> str:
+    """ "zookeeper - dns, dead but listed: -2.39 s [-2.61, -2.17], paired over 4 trials of 4 changes, phases covered 4 of 4"."""
+    of = short(measure(item.measure, item.estimate.unit))
+    start = f"{item.first} - {item.second}, {of}: {mean(item.estimate)}, paired over {plural(item.pairs, 'trial')}"
+    arms = [arm for arm in result.arms if arm.arm in (item.first, item.second)]
+    changes = {
+        sum(item.measure in change.values for change in trial.changes)
+        for arm in arms
+        for trial in valid_trials(result, arm.arm)
+    }
+    if len(changes) == 1 and (count := changes.pop()) > 1:
+        start += f" of {plural(count, 'change')}"
+    covered = {arm.phases_covered for arm in arms if arm.phases_covered}
+    return f"{start}, phases covered {covered.pop()}" if len(covered) == 1 else start
+
+
+def short(item: Measure) -> str:
+    """The measure's words without what comes before a colon: "dead but listed"."""
+    return item.words.rpartition(": ")[2]
+
+
+def objective(item: ObjectiveResult) -> str:
+    """ "worst(dead_but_listed_s) <= bound() [dns]"."""
+    return f"{item.objective} [{item.arm}]" if item.arm else item.objective
+
+
+def as_expected(item: ObjectiveResult) -> bool:
+    """Whether the answer is the one that the scenario announced ("yes" unless it is a demonstration)."""
+    return item.answer == item.expected
+
+
+def counts(estimate: Estimate) -> str:
+    """ "480 samples of 16 changes, 2 censored"."""
+    text = f"{plural(estimate.samples, 'sample')} of {plural(estimate.changes, 'change')}"
+    return f"{text}, {estimate.censored} censored" if estimate.censored else text
+
+
+def trials_line(result: Result) -> str:
+    """ "8 of 8 trials valid", or "5 of 8 planned trials ran, 5 valid"."""
+    ran, planned = len(result.trials), result.planned_trials or len(result.trials)
+    if ran < planned:
+        return f"{ran} of {planned} planned trials ran, {result.valid_trials} valid"
+    return f"{result.valid_trials} of {plural(ran, 'trial')} valid"
+
+
+def remarks(result: Result) -> list[str]:
+    """Why figures are missing or have no interval: a sentence each, with the figures it is about."""
+    about: dict[str, list[str]] = {}
+    figures = 0
+    for item in measures(result):
+        for arm in result.arms:
+            if (estimate := arm.measures.get(item.name)) is not None:
+                figures += 1
+                if estimate.note:
+                    about.setdefault(estimate.note, []).append(f"{short(item)} of {arm.arm}")
+    return [f"{note} ({'every figure' if len(of) == figures > 1 else '; '.join(of)})" for note, of in about.items()]
+
+
+def flat(values: object, name: str = "") -> Sequence[tuple[str, str]]:
+    """Nested settings, versions or figures as (dotted name, text)."""
+    if isinstance(values, dict):
+        return [pair for key, value in values.items() for pair in flat(value, f"{name}.{key}" if name else str(key))]
+    if isinstance(values, (list, tuple)):
+        return [(name, ", ".join(setting(value) for value in values) or NONE)]
+    return [(name, setting(values))]
+
+
+def _bounds_measure(item: Measure, change: str) -> bool:
+    if item.bounded_by == "return":
+        return change == "return"
+    return item.bounded_by == "removal" and change != "return"
+
+
+def _plain(text: str) -> str:
+    return text.lstrip("-") if float(text) == 0 else text  # never "-0.00"
