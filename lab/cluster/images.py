@@ -1,0 +1,206 @@
+"""The lab's own images: what each is built from, which tag that gives, which of them are there.
+
+An image's tag is a hash of everything that goes into it and of its parent's tag: what is there under the right tag
+is right, what is not is built, parents first. A context is made in memory and holds only the files named here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import BadInput, ImageFailed
+from lab.protocols import Progress
+
+PREFIX = "boring-lab/"
+PACKAGE = Path(__file__).resolve().parent.parent
+BUNDLE = "ca-bundle.crt"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an image is made: compose/images/NAME, and `code`: patterns below the package folder, put below lab/."""
+
+    name: str
+    parent: str | None
+    most_s: int
+    """How long the build takes at most on 2 cores, for the progress line."""
+    code: tuple[str, ...] = ()
+    bundle: bool = False
+    """Whether its build downloads over TLS, and so needs the machine's certificates."""
+
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("base", None, 60),
+        Recipe("python", "base", 120, code=("inside/requirements.txt",), bundle=True),
+        Recipe("inside", "python", 10, code=("history.py", "clock.py", "inside/**/*.py")),
+        Recipe("dns", "base", 60),
+        Recipe("zookeeper", "base", 120),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as it should be, and whether the engine has it. `size_bytes` counts the layers of its parents too."""
+
+    name: str
+    reference: str
+    present: bool
+    size_bytes: int
+
+
+def compose_folder() -> Path:
+    """The folder compose/: beside the package in a checkout, inside it once installed."""
+    inside = PACKAGE / "compose"
+    return inside if inside.is_dir() else PACKAGE.parent / "compose"
+
+
+def context_files(name: str) -> dict[str, bytes]:
+    """What an image is built from, by path in the context. The machine's certificates are not among it."""
+    recipe = _recipe(name)
+    folder = compose_folder() / "images" / name
+    files = {path.relative_to(folder).as_posix(): path for path in _files(folder, "**/*")}
+    for pattern in recipe.code:
+        files |= {f"lab/{path.relative_to(PACKAGE).as_posix()}": path for path in _files(PACKAGE, pattern)}
+    content = {name: path.read_bytes() for name, path in files.items()}
+    if "lab/history.py" in content:
+        content["lab/__init__.py"] = b""  # the real one imports what containers do not have
+    if "Dockerfile" not in content:
+        raise ImageFailed(f"image {name}: {folder}/Dockerfile is missing; is this checkout or package complete?")
+    return dict(sorted(content.items()))
+
+
+def reference(name: str) -> str:
+    """The image's full name, `boring-lab/NAME:<hash of its inputs>`. Needs no engine."""
+    return f"{PREFIX}{name}:{_hash(name)}"
+
+
+def context(name: str) -> bytes:
+    """The build context as a tar: same inputs, same bytes, apart from the machine's certificates."""
+    files = context_files(name)
+    if _recipe(name).bundle:
+        files[BUNDLE] = _bundle()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            # Not the file's own mode: a wheel loses it.
+            entry.mode = 0o755 if content.startswith(b"#!") else 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def ensure(names: Iterable[str], progress: Progress) -> dict[str, str]:
+    """Build what is missing of these images and their parents; returns {name: full name with tag}.
+
+    Reports {"what": "building", "image", "step", "of", "most_s"} from the calling thread. Raises ImageFailed with the
+    last lines of the build, EngineMissing where no engine answers. Builds end with this process, even by SIGKILL.
+    """
+    wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in names))
+    there = {image.name for image in status() if image.present}
+    missing = _missing(wanted, there)
+    if missing:
+        _build(missing, progress)
+    return {name: reference(name) for name in wanted}
+
+
+def rebuild(names: Iterable[str], progress: Progress) -> dict[str, str]:
+    """Build these images and their parents again from nothing: fresh packages under the same tags."""
+    wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in names))
+    _build(_missing(wanted, set()), progress, fresh=True)
+    return {name: reference(name) for name in wanted}
+
+
+def status() -> list[Image]:
+    """Every image of the lab, parents first, and whether the engine has it. Raises EngineMissing."""
+    from lab.cluster.connection import connect
+
+    with closing(connect(timeout_s=20)) as client:
+        found = client.api.images(filters={"reference": f"{PREFIX}*"})
+    sizes = {tag: int(image["Size"]) for image in found for tag in image.get("RepoTags") or ()}
+    return [
+        Image(name, full, full in sizes, sizes.get(full, 0))
+        for name, full in ((name, reference(name)) for name in RECIPES)
+    ]
+
+
+def save(file: Path) -> list[str]:
+    """Write the images that are there into a tar that `load` reads on another machine; returns their full names."""
+    present = [image.reference for image in status() if image.present]
+    if not present:
+        raise ImageFailed("no image is there to save; mend: `lab images` builds them")
+    _docker("save", "-o", str(file), *present, *(full.rpartition(":")[0] + ":latest" for full in present))
+    return present
+
+
+def load(file: Path) -> list[str]:
+    """Take in what `save` wrote; returns the images that are right for this code."""
+    if not file.is_file():
+        raise BadInput("no such file", str(file))
+    _docker("load", "-q", "-i", str(file))
+    return [image.reference for image in status() if image.present]
+
+
+def _build(names: Sequence[str], progress: Progress, *, fresh: bool = False) -> None:
+    from lab.cluster.build import build
+
+    build([RECIPES[name] for name in names], progress, fresh=fresh)
+
+
+def _missing(wanted: Sequence[str], there: set[str]) -> list[str]:
+    """What to build, parents first. The parent of an image that is there is not needed."""
+    order: list[str] = []
+    for name in wanted:
+        chain: list[str] = []
+        step: str | None = name
+        while step is not None and step not in there and step not in order:
+            chain.append(step)
+            step = _recipe(step).parent
+        order += reversed(chain)
+    return order
+
+
+def _recipe(name: str) -> Recipe:
+    if name not in RECIPES:
+        raise BadInput(f"no image {name!r}; there are: {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return [path for path in sorted(folder.glob(pattern)) if path.is_file() and "__pycache__" not in path.parts]
+
+
+def _hash(name: str) -> str:
+    digest = hashlib.sha256()
+    parent = _recipe(name).parent
+    for part in (reference(parent) if parent else "", *context_files(name)):
+        digest.update(part.encode() + b"\0")
+    for content in context_files(name).values():
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()[:12]
+
+
+def _bundle() -> bytes:
+    """The certificates that this machine was told to trust; empty where it was told nothing."""
+    for variable in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        path = os.environ.get(variable)
+        if path and Path(path).is_file():
+            return Path(path).read_bytes()
+    return b""
+
+
+def _docker(*arguments: str) -> None:
+    done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise ImageFailed(f"docker {arguments[0]} failed: {done.stderr.strip()}")
