@@ -11,17 +11,17 @@ import re
 import shutil
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from queue import SimpleQueue
-from typing import Any
 
 import docker
 import requests
 from docker.errors import APIError, DockerException
 
-from lab.cluster import debian, images
+from lab.cluster import debian
 from lab.cluster.connection import connect
+from lab.cluster.images import Draft
 from lab.errors import EngineLost, ImageFailed, LabError
 from lab.protocols import Fields, Progress
 
@@ -32,30 +32,30 @@ _STEP = re.compile(r"^Step (\d+)/(\d+) : (.*)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def build(recipes: Sequence[images.Recipe], progress: Progress, *, fresh: bool = False) -> None:
+def build(drafts: Sequence[Draft], progress: Progress, *, fresh: bool = False) -> None:
     """Build these images, each as soon as its parent is there; `fresh` uses nothing that was built before.
 
     Raises the first failure (ImageFailed, EngineLost) at once; builds that still run end with the process.
     """
-    waiting = list(recipes)
-    names = {recipe.name for recipe in recipes}
+    waiting = list(drafts)
+    undone = {draft.reference for draft in drafts}
     running = 0
     stop = threading.Event()
-    news: SimpleQueue[Fields | BaseException | images.Recipe] = SimpleQueue()
+    news: SimpleQueue[Fields | BaseException | Draft] = SimpleQueue()
     try:
         while waiting or running:
-            for recipe in [recipe for recipe in waiting if recipe.parent not in names]:
-                waiting.remove(recipe)
+            for draft in [draft for draft in waiting if draft.parent not in undone]:
+                waiting.remove(draft)
                 running += 1
                 # A daemon: an interrupted lab must not wait for it.
                 threading.Thread(
-                    target=_work, args=(recipe, fresh, news, stop), name=f"build-{recipe.name}", daemon=True
+                    target=_work, args=(draft, fresh, news, stop), name=f"build-{draft.recipe.name}", daemon=True
                 ).start()
             new = news.get()
             if isinstance(new, BaseException):
                 raise new
-            if isinstance(new, images.Recipe):
-                names.discard(new.name)
+            if isinstance(new, Draft):
+                undone.discard(new.reference)
                 running -= 1
             else:
                 progress(new)
@@ -64,58 +64,61 @@ def build(recipes: Sequence[images.Recipe], progress: Progress, *, fresh: bool =
 
 
 def _work(
-    recipe: images.Recipe,
+    draft: Draft,
     fresh: bool,
-    news: SimpleQueue[Fields | BaseException | images.Recipe],
+    news: SimpleQueue[Fields | BaseException | Draft],
     stop: threading.Event,
 ) -> None:
     def say(step: int, of: int) -> None:
-        news.put({"what": "building", "image": recipe.name, "step": step, "of": of, "most_s": recipe.most_s})
+        news.put(
+            {"what": "building", "image": draft.recipe.name, "step": step, "of": of, "most_s": draft.recipe.most_s}
+        )
 
     try:
         with closing(connect(SILENCE_S)) as client:
-            if recipe.parent is None:
+            if draft.parent is None:
                 say(0, 1)
                 debian.ensure(client, fresh=fresh)
-            _build(client, recipe, fresh, say, stop)
-        news.put(recipe)
+            _build(client, draft, fresh, say, stop)
+        news.put(draft)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the build was asked for
         news.put(error)
 
 
-def _build(client: docker.DockerClient, recipe: images.Recipe, fresh: bool, say: Any, stop: threading.Event) -> None:
-    full = images.reference(recipe.name)
+def _build(
+    client: docker.DockerClient, draft: Draft, fresh: bool, say: Callable[[int, int], None], stop: threading.Event
+) -> None:
+    name = draft.recipe.name
     tail: deque[str] = deque(maxlen=TAIL)
     step = ""
     try:
-        for line in _output(client, recipe, full, fresh):
+        for line in _output(client, draft, fresh):
             if stop.is_set():
                 return
             if match := _STEP.match(line):
                 step = line
                 say(int(match[1]), int(match[2]))
             tail.append(line)
-        image = client.images.get(full)
-        image.tag(full.rpartition(":")[0], "latest")
+        client.images.get(draft.reference).tag(draft.reference.rpartition(":")[0], "latest")
     except _Failed as error:
-        raise ImageFailed(_explain(client, recipe.name, step, [*tail, str(error)])) from error
+        raise ImageFailed(_explain(client, name, step, [*tail, str(error)])) from error
     except APIError as error:
-        raise ImageFailed(_explain(client, recipe.name, step, [*tail, str(error.explanation)])) from error
+        raise ImageFailed(_explain(client, name, step, [*tail, str(error.explanation)])) from error
     except (DockerException, requests.RequestException) as error:
-        raise EngineLost(f"the engine stopped answering while image {recipe.name} was built ({error})") from error
+        raise EngineLost(f"the engine stopped answering while image {name} was built ({error})") from error
 
 
 class _Failed(Exception):
     """The build itself failed; the message is the engine's."""
 
 
-def _output(client: docker.DockerClient, recipe: images.Recipe, full: str, fresh: bool) -> Iterator[str]:
+def _output(client: docker.DockerClient, draft: Draft, fresh: bool) -> Iterator[str]:
     answers = client.api.build(
-        fileobj=io.BytesIO(images.context(recipe.name)),
+        fileobj=io.BytesIO(draft.context()),
         custom_context=True,
-        tag=full,
-        buildargs={"PARENT": images.reference(recipe.parent)} if recipe.parent else None,
-        labels={"lab.image": recipe.name},
+        tag=draft.reference,
+        buildargs={"PARENT": draft.parent} if draft.parent else None,
+        labels={"lab.image": draft.recipe.name},
         nocache=fresh,
         rm=True,
         forcerm=True,

@@ -11,7 +11,7 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,28 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """An image about to be built: its full name, its parent's full name, and every file of its context."""
+
+    recipe: Recipe
+    reference: str
+    parent: str | None
+    files: Mapping[str, bytes]
+
+    def context(self) -> bytes:
+        """The context as a tar: same files, same bytes."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            for path, content in self.files.items():
+                entry = tarfile.TarInfo(path)
+                entry.size = len(content)
+                # Not the file's own mode: a wheel loses it.
+                entry.mode = 0o755 if content.startswith(b"#!") else 0o644
+                tar.addfile(entry, io.BytesIO(content))
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An image as it should be, and whether the engine has it. `size_bytes` counts the layers of its parents too."""
 
@@ -80,25 +102,22 @@ def context_files(name: str) -> dict[str, bytes]:
     return dict(sorted(content.items()))
 
 
+def draft(name: str) -> Draft:
+    """The image as the files are now. Needs no engine."""
+    recipe = _recipe(name)
+    parent = draft(recipe.parent).reference if recipe.parent else None
+    files = context_files(name)
+    digest = hashlib.sha256((parent or "").encode())
+    for path, content in files.items():
+        digest.update(b"\0" + path.encode() + b"\0" + hashlib.sha256(content).digest())
+    if recipe.bundle:
+        files[BUNDLE] = _bundle()
+    return Draft(recipe, f"{PREFIX}{name}:{digest.hexdigest()[:12]}", parent, files)
+
+
 def reference(name: str) -> str:
     """The image's full name, `boring-lab/NAME:<hash of its inputs>`. Needs no engine."""
-    return f"{PREFIX}{name}:{_hash(name)}"
-
-
-def context(name: str) -> bytes:
-    """The build context as a tar: same inputs, same bytes, apart from the machine's certificates."""
-    files = context_files(name)
-    if _recipe(name).bundle:
-        files[BUNDLE] = _bundle()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            # Not the file's own mode: a wheel loses it.
-            entry.mode = 0o755 if content.startswith(b"#!") else 0o644
-            tar.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+    return draft(name).reference
 
 
 def ensure(names: Iterable[str], progress: Progress) -> dict[str, str]:
@@ -107,19 +126,12 @@ def ensure(names: Iterable[str], progress: Progress) -> dict[str, str]:
     Reports {"what": "building", "image", "step", "of", "most_s"} from the calling thread. Raises ImageFailed with the
     last lines of the build, EngineMissing where no engine answers. Builds end with this process, even by SIGKILL.
     """
-    wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in names))
-    there = {image.name for image in status() if image.present}
-    missing = _missing(wanted, there)
-    if missing:
-        _build(missing, progress)
-    return {name: reference(name) for name in wanted}
+    return _build(names, progress, fresh=False)
 
 
 def rebuild(names: Iterable[str], progress: Progress) -> dict[str, str]:
     """Build these images and their parents again from nothing: fresh packages under the same tags."""
-    wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in names))
-    _build(_missing(wanted, set()), progress, fresh=True)
-    return {name: reference(name) for name in wanted}
+    return _build(names, progress, fresh=True)
 
 
 def status() -> list[Image]:
@@ -152,23 +164,21 @@ def load(file: Path) -> list[str]:
     return [image.reference for image in status() if image.present]
 
 
-def _build(names: Sequence[str], progress: Progress, *, fresh: bool = False) -> None:
-    from lab.cluster.build import build
+def _build(names: Iterable[str], progress: Progress, *, fresh: bool) -> dict[str, str]:
+    # Every file is read here, once: what is edited during the build can not end up under a wrong tag.
+    drafts = {name: draft(name) for name in (name.removeprefix(PREFIX) for name in names)}
+    there = set() if fresh else {image.reference for image in status() if image.present}
+    missing: dict[str, Draft] = {}
+    for wanted in drafts.values():
+        step: Draft | None = wanted
+        while step is not None and step.reference not in there:  # an image that is there needs no parent
+            missing.setdefault(step.recipe.name, step)
+            step = draft(step.recipe.parent) if step.recipe.parent else None
+    if missing:
+        from lab.cluster.build import build
 
-    build([RECIPES[name] for name in names], progress, fresh=fresh)
-
-
-def _missing(wanted: Sequence[str], there: set[str]) -> list[str]:
-    """What to build, parents first. The parent of an image that is there is not needed."""
-    order: list[str] = []
-    for name in wanted:
-        chain: list[str] = []
-        step: str | None = name
-        while step is not None and step not in there and step not in order:
-            chain.append(step)
-            step = _recipe(step).parent
-        order += reversed(chain)
-    return order
+        build(list(missing.values()), progress, fresh=fresh)
+    return {name: wanted.reference for name, wanted in drafts.items()}
 
 
 def _recipe(name: str) -> Recipe:
@@ -179,16 +189,6 @@ def _recipe(name: str) -> Recipe:
 
 def _files(folder: Path, pattern: str) -> list[Path]:
     return [path for path in sorted(folder.glob(pattern)) if path.is_file() and "__pycache__" not in path.parts]
-
-
-def _hash(name: str) -> str:
-    digest = hashlib.sha256()
-    parent = _recipe(name).parent
-    for part in (reference(parent) if parent else "", *context_files(name)):
-        digest.update(part.encode() + b"\0")
-    for content in context_files(name).values():
-        digest.update(hashlib.sha256(content).digest())
-    return digest.hexdigest()[:12]
 
 
 def _bundle() -> bytes:
