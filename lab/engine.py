@@ -55,10 +55,19 @@ def run(
         cleaning.callback(_take_down, cluster, stacks, folder, keep)
         while waiting and not stop.is_set():
             trial = waiting.pop(0)
-            progress({"what": "trial", "number": sum(done.values()) + 1, "of": sum(done.values()) + 1 + len(waiting),
-                      "arm": trial.arm, "repeat": trial.repeat})
+            progress(
+                {
+                    "what": "trial",
+                    "number": sum(done.values()) + 1,
+                    "of": sum(done.values()) + 1 + len(waiting),
+                    "arm": trial.arm,
+                    "repeat": trial.repeat,
+                }
+            )
             if pods > SIDE_BY_SIDE_PODS:
-                _take_down(cluster, {name: stacks.pop(name) for name in list(stacks) if name != trial.arm}, folder, False)
+                _take_down(
+                    cluster, {name: stacks.pop(name) for name in list(stacks) if name != trial.arm}, folder, False
+                )
             arm = plan.arm(trial.arm)
             names = [trial.arm] if pods > SIDE_BY_SIDE_PODS else [other.name for other in plan.arms]
             for name in names:
@@ -82,7 +91,7 @@ def run(
 
 def _up(cluster: Cluster, plan: Plan, arm: Arm, progress: Progress) -> Stack:
     progress({"what": "up", "arm": arm.name, "pods": len(arm.nodes), "limit_s": 60.0})
-    environment = dict(arm.environment) | plan.scenario.load.environment | {"LAB_SEED": plan.seed}
+    environment = {**arm.environment, **plan.scenario.load.environment, "LAB_SEED": plan.seed}
     return cluster.up(arm.name, [*arm.compose_files, *plan.scenario.load.compose_files], environment)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +60,8 @@ def strike(
     beat: Beat | None,
     now_ns: Callable[[], int],
     wait_for_due: Callable[[], None],
-) -> Injection | None:
-    """Carry one strike out at its due instant; None when it was called off. Its effect, or the lack of it, is recorded."""
+) -> Injection:
+    """Carry one strike out at its due instant; its effect, or the lack of it, is recorded with the evidence."""
     about: dict[str, Any] = {"strike": number, "fault": fault.name, "node": site.target.name}
     before = fault.verify(site, None)
     log.record("fault.checked", when="before", holds=bool(before["holds"]), evidence=before, **about)
@@ -85,7 +86,9 @@ def strike(
     return injection
 
 
-def heal(number: int, fault: Fault, site: StruckSite, injection: Injection, log: Log, now_ns: Callable[[], int]) -> None:
+def heal(
+    number: int, fault: Fault, site: StruckSite, injection: Injection, log: Log, now_ns: Callable[[], int]
+) -> None:
     """Undo one strike and look that it is undone; recorded, also when it was not."""
     about: dict[str, Any] = {"strike": number, "fault": fault.name, "node": site.target.name}
     after_ns = now_ns()
@@ -111,10 +114,8 @@ def _effect(fault: Fault, site: StruckSite, injection: Injection) -> Evidence:
         return bool(evidence["holds"])
 
     if not evidence["holds"]:
-        try:
+        with suppress(TimedOut):  # the evidence that was last seen tells what is missing
             wait_until(look, timeout_s=EFFECT_S, every_s=0.05)
-        except TimedOut:
-            pass  # the evidence that was last seen tells what is missing
     return evidence
 
 

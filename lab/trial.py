@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +13,8 @@ from typing import Any
 from lab.clock import S
 from lab.errors import EngineLost, LabError, NodeLost
 from lab.history import Recorder
-from lab.plan import Plan, PlannedStrike, Trial
-from lab.protocols import Beat, Bounds, Cluster, Fields, Injection, Progress, Stack, System
+from lab.plan import Plan, PlannedStrike, Trial, baseline_s, hold_limit_s, settle_limit_s
+from lab.protocols import Beat, Bounds, Cluster, Fields, Injection, Progress, Stack
 from lab.scenario import Arm
 from lab.strike import Log, heal, site_of, strike
 from lab.wait import TimedOut, wait_until
@@ -23,8 +23,6 @@ RIGHT_FOR_S = 1.0
 """Every client must have been right for this long before a hold or a settle ends."""
 READY_S = 60.0
 """How long a stack may take to become ready."""
-MARGIN = 1.25
-"""A hold lasts at most this many times the largest bound."""
 
 
 class Stopped(Exception):
@@ -56,9 +54,9 @@ class TrialRun:
         """Every phase in order; heals and collects whatever happens. True when the stack is fit for the next trial."""
         fit = False
         try:
+            self._record_plan()
             with self._phase("ready", READY_S):
                 self._reset()
-                self._record_plan()
                 self._await_ready()
             with self._phase("baseline", self._baseline_s + self._return_limit_s):
                 self._begin_load()
@@ -87,7 +85,7 @@ class TrialRun:
                 self._pause_s(self.plan.scenario.quiet_s, "nothing is broken")
             return
         span_s = max(planned.at_s for planned in self.trial.strikes)
-        with self._phase("strike", self.arm_beat_s + span_s + 5.0):
+        with self._phase("strike", self.arm.beat_s + span_s + 5.0):
             beat, first_ns = self._aim()
             with ThreadPoolExecutor(len(self.trial.strikes)) as pool:
                 flying = [pool.submit(self._strike, planned, beat, first_ns) for planned in self.trial.strikes]
@@ -126,12 +124,12 @@ class TrialRun:
             service="shop",
             nodes=[{"node": n.name, "role": n.role, "address": n.address} for n in self.stack.nodes.values()],
             expected=sorted(self._at_start),
-            settings={system.name: system.settings for system in self.arm.systems},
-            clients=scenario.load.count,
-            rate_per_s=scenario.load.rate_per_s,
-            deadline_s=scenario.load.deadline_s,
+            settings=self.arm.settings,
+            clients=self._clients,
+            rate_per_s=scenario.load.settings["rate_per_s"],
+            deadline_s=scenario.load.settings["deadline_s"],
             bounds=bounds,
-            beat={"name": self.arm.name, "period_s": self.arm_beat_s},
+            beat={"name": self.arm.beat_name, "period_s": self.arm.beat_s},
             strikes=[
                 {
                     "strike": planned.strike,
@@ -189,8 +187,11 @@ class TrialRun:
             now_ns=self.cluster.now_ns,
             wait_for_due=lambda: self._until_at(due_ns),
         )
-        if injection is not None:
-            self.injected.append((planned, injection))
+        self.injected.append((planned, injection))
+        if planned.for_s is not None:
+            self._until_at(injection.before_ns + int(planned.for_s * S))
+            self.injected.remove((planned, injection))
+            self._heal_one(planned, injection)
 
     def _hold(self, flying: Sequence[Future[None]]) -> None:
         """Until every strike is done and every client has been right for a while, or the limit."""
@@ -235,7 +236,7 @@ class TrialRun:
 
     def _until_right(self, expected: frozenset[str], limit_s: float, name: str) -> bool:
         """Wait until every client's view has been `expected` for a while; False when the limit came first."""
-        clients = self.plan.scenario.load.count
+        clients = self._clients
         deadline_ns = self.cluster.now_ns() + int(limit_s * S)
         while True:
             self._check_stop()
@@ -289,6 +290,10 @@ class TrialRun:
     # -- what the plan and the settings say ----------------------------------------------------------------------
 
     @property
+    def _clients(self) -> int:
+        return int(self.plan.scenario.load.settings["clients"])
+
+    @property
     def _struck(self) -> frozenset[str]:
         return frozenset(planned.target for planned in self.trial.strikes)
 
@@ -303,13 +308,8 @@ class TrialRun:
         return (self._at_start - dead) | alive
 
     @property
-    def arm_beat_s(self) -> float:
-        """The period that strikes race against in this arm; 0 where there is none."""
-        return self.arm.beat_s
-
-    @property
     def _baseline_s(self) -> float:
-        return max(2.0, self.arm_beat_s + 1.0)
+        return baseline_s(self.arm)
 
     @property
     def _bounds(self) -> dict[str, Bounds]:
@@ -319,15 +319,11 @@ class TrialRun:
 
     @property
     def _hold_limit_s(self) -> float:
-        if self.plan.scenario.hold_s is not None:
-            return self.plan.scenario.hold_s
-        high_s = max((bound.high_s for bound in self._bounds.values()), default=5.0)
-        return MARGIN * high_s + RIGHT_FOR_S + 0.5
+        return hold_limit_s(self.plan.scenario, self.arm)
 
     @property
     def _return_limit_s(self) -> float:
-        high_s = max((bound.high_s for bound in self._bounds.values()), default=5.0)
-        return MARGIN * high_s + 10.0  # a server needs a while to start again
+        return settle_limit_s(self.plan.scenario, self.arm)
 
 
 def _as_fields(bounds: Bounds) -> Fields:
@@ -339,8 +335,3 @@ def _as_fields(bounds: Bounds) -> Fields:
             for phase in bounds.phases
         ],
     }
-
-
-def unfit(systems: Sequence[System], stack: Stack) -> Callable[[], Sequence[str]]:
-    """What a stack lacks, asked again at each call."""
-    return lambda: [text for system in systems for text in system.lacking(stack)]

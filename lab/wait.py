@@ -14,7 +14,7 @@ class TimedOut(Exception):
 
 
 def wait_until(
-    condition: Callable[[], T],
+    condition: Callable[[], T | None],
     *,
     timeout_s: float,
     every_s: float = 0.02,
