@@ -6,7 +6,6 @@ import ast
 import sys
 import traceback
 from dataclasses import dataclass
-from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -55,23 +54,28 @@ def find(name_or_file: str) -> Path:
 
 def claim_of(path: Path) -> str:
     """A script's docstring on one line, without running it. Raises BadInput."""
-    return " ".join((ast.get_docstring(_parse(path, str(path))) or "").split())
+    return _claim(_parse(path, str(path)))
 
 
 def load(name_or_file: str) -> Script:
     """Load a script. Raises BadInput, with file and line, when it is not one or its scenario is nonsense."""
     path = find(name_or_file)
     where = str(path)
-    claim = " ".join((ast.get_docstring(_parse(path, where)) or "").split())
+    tree = _parse(path, where)
+    claim = _claim(tree)
     if not claim:
         raise BadInput("the docstring is missing: it is the scenario's claim, the first thing in the file", where)
-    module = _execute(path, where)
+    module = _execute(tree, path, where)
     scenario = getattr(module, "scenario", None)
     if scenario is None:
         raise BadInput("there is no `scenario`; end the file with scenario = Scenario(...)", where)
     if not isinstance(scenario, Scenario):
         raise BadInput(f"`scenario` is {type(scenario).__name__}, not a Scenario", where)
     return Script(path.stem, _source(path), claim, scenario, module)
+
+
+def _claim(tree: ast.Module) -> str:
+    return " ".join((ast.get_docstring(tree) or "").split())
 
 
 def _parse(path: Path, where: str) -> ast.Module:
@@ -83,23 +87,20 @@ def _parse(path: Path, where: str) -> ast.Module:
         raise BadInput(f"cannot be read ({error})", where) from error
 
 
-def _execute(path: Path, where: str) -> ModuleType:
-    name = f"{SCRIPT_MODULE}{path.stem}_{next(_numbers)}"
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise BadInput("is not a Python file", where)
-    module = module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
+def _execute(tree: ast.Module, path: Path, where: str) -> ModuleType:
+    """Run the script as a module of its own; nothing is written beside it (it may lie in an installed package)."""
+    module = ModuleType(f"{SCRIPT_MODULE}{path.stem}_{next(_numbers)}")
+    module.__file__ = where
+    sys.modules[module.__name__] = module  # dataclasses look their module up there
     try:
-        spec.loader.exec_module(module)
+        exec(compile(tree, where, "exec"), module.__dict__)
     except BadInput as error:
-        del sys.modules[name]
+        del sys.modules[module.__name__]
         raise error.at(where) from None
     except Exception as error:
-        del sys.modules[name]
-        line = next(
-            (f":{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == where), ""
-        )
+        del sys.modules[module.__name__]
+        trace = reversed(traceback.extract_tb(error.__traceback__))
+        line = next((f":{frame.lineno}" for frame in trace if frame.filename == where), "")
         raise BadInput(f"does not import: {type(error).__name__}: {error}", where + line) from error
     return module
 

@@ -7,7 +7,7 @@ of themselves is enough, so old run folders stay readable when a class has moved
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import import_module
 from operator import attrgetter
 from typing import Any, NoReturn
@@ -28,6 +28,7 @@ class RecordedFault:
     name: str
     needs: frozenset[str]
     leaves: str
+    origin: Fields = field(compare=False, repr=False)
 
     def inject(self, site: Site) -> Injection:
         _not_here(self.name)
@@ -52,6 +53,7 @@ class RecordedSystem:
     beat_s: float
     spare_nodes: tuple[str, ...]
     found_by: Route | None
+    origin: Fields = field(compare=False, repr=False)
 
     def route(self) -> Route | None:
         return self.found_by
@@ -83,6 +85,10 @@ class RecordedLoad:
     count: int
     rate_per_s: float
     deadline_s: float
+    origin: Fields = field(compare=False, repr=False)
+
+
+_Recorded = RecordedFault | RecordedSystem | RecordedLoad
 
 
 def scenario_to_json(scenario: Scenario) -> Fields:
@@ -145,10 +151,14 @@ def scenario_from_json(data: Fields, source: str, *, runnable: bool) -> Scenario
 
 
 def _fault_to_json(fault: Fault) -> Fields:
+    if isinstance(fault, _Recorded):
+        return fault.origin
     return _named(fault) | {"says": {"name": fault.name, "needs": sorted(fault.needs), "leaves": fault.leaves}}
 
 
 def _system_to_json(system: System, changes: tuple[str, ...]) -> Fields:
+    if isinstance(system, _Recorded):
+        return system.origin
     promised = {change: system.bounds(change) for change in dict.fromkeys((*changes, "return"))}
     route = system.route()
     return _named(system) | {
@@ -167,6 +177,8 @@ def _system_to_json(system: System, changes: tuple[str, ...]) -> Fields:
 
 
 def _load_to_json(load: Load) -> Fields:
+    if isinstance(load, _Recorded):
+        return load.origin
     says = {name: getattr(load, name) for name in ("settings", "count", "rate_per_s", "deadline_s")}
     return _named(load) | {
         "says": says
@@ -209,6 +221,7 @@ class _Waker:
             beat_s=says["beat_s"],
             spare_nodes=tuple(says["spare_nodes"]),
             found_by=None if says["route"] is None else Route(**says["route"]),
+            origin=data,
         )
 
     def load(self, data: Fields) -> Load:
@@ -217,14 +230,14 @@ class _Waker:
             return made
         says = data["says"]
         nodes = tuple((node, role) for node, role in says["nodes"])
-        return RecordedLoad(**says | {"compose_files": tuple(says["compose_files"]), "nodes": nodes})
+        return RecordedLoad(**says | {"compose_files": tuple(says["compose_files"]), "nodes": nodes}, origin=data)
 
     def fault(self, data: Fields) -> Fault:
         if self.runnable:
             made: Fault = self._real(data)
             return made
         says = data["says"]
-        return RecordedFault(says["name"], frozenset(says["needs"]), says["leaves"])
+        return RecordedFault(says["name"], frozenset(says["needs"]), says["leaves"], data)
 
     def _real(self, data: Fields) -> Any:
         module, _, name = data["class"].partition(":")

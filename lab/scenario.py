@@ -124,10 +124,11 @@ class Strike:
     for_s: float | None = None
 
     def __post_init__(self) -> None:
-        for verb in ("name", "leaves", "inject", "verify", "heal"):
-            if not hasattr(self.fault, verb):
-                hint = "; write Crash(), not Crash" if isinstance(self.fault, type) else ""
-                raise BadInput(f"Strike: fault={self.fault!r} is not a fault (it has no {verb}){hint}")
+        if isinstance(self.fault, type):
+            raise BadInput(f"Strike: fault={self.fault.__name__} is a class; write {self.fault.__name__}()")
+        for member in ("name", "leaves", "inject", "verify", "heal"):
+            if not hasattr(self.fault, member):
+                raise BadInput(f"Strike: fault={self.fault!r} is not a fault: it has no {member}")
         if not isinstance(self.target, Selector):
             raise BadInput(f"Strike: target={self.target!r} is not a selector, e.g. one('backend') or named('ns1')")
         check_number("Strike", "at_s", self.at_s, least=0)
