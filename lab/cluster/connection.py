@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import docker
 import requests
@@ -11,7 +12,10 @@ from docker.errors import DockerException
 
 from lab.errors import EngineMissing
 
-MEND = "mend: `lab doctor --fix` (Debian-like, as root), or start the engine, or set DOCKER_HOST"
+MEND = (
+    "mend: `lab doctor --fix` (Debian-like, as root) installs and starts one; or start it, or set DOCKER_HOST; "
+    "where it runs and refuses you: `sudo usermod -aG docker $USER`, then log in again"
+)
 
 
 def connect(timeout_s: float = 60.0) -> docker.DockerClient:
@@ -24,7 +28,7 @@ def connect(timeout_s: float = 60.0) -> docker.DockerClient:
         client = _open(timeout_s)
         client.ping()
     except (DockerException, requests.RequestException, OSError) as error:
-        raise EngineMissing(f"no Docker engine answers: {_reason(error)}\n{MEND}") from error
+        raise EngineMissing(f"no Docker engine answers at {_address()}: {_reason(error)}\n{MEND}") from error
     return client
 
 
@@ -36,6 +40,12 @@ def _open(timeout_s: float) -> docker.DockerClient:
         if context.Name != "default":
             return docker.DockerClient(base_url=context.Host, tls=context.TLSConfig or False, timeout=seconds)
     return docker.from_env(timeout=seconds)
+
+
+def _address() -> str:
+    with suppress(DockerException):
+        return os.environ.get("DOCKER_HOST") or str(ContextAPI.get_current_context().Host)
+    return "its usual place"
 
 
 def _reason(error: BaseException) -> str:
