@@ -88,16 +88,17 @@ class LiveLine:
     def render(self) -> Table:
         """The line as it is now."""
         report, now_ns = self._report, clock.now_ns()
-        line = Table.grid(padding=(0, 2, 0, 0))
-        line.add_column(width=24)
-        for _ in range(3):
-            line.add_column(no_wrap=True, overflow="ellipsis")
-        bar = ProgressBar(total=1, completed=done(report), width=24, pulse="trial" not in report)
         passed_s = (now_ns - self._since_ns) / clock.S
         left_s = report.get("left_s", report.get("most_s"))
         left = "" if left_s is None else f"<= {minutes(max(0.0, float(left_s) - passed_s))} left"
         elapsed = minutes((now_ns - self._start_ns) / clock.S)
-        line.add_row(bar, Text(words_of(report, times=False)), Text(left, style="bold"), Text(elapsed, style="dim"))
+        wide = 24 if self._console.width >= 100 else 10
+        said = Text(words_of(report, times=False))
+        # Only the words give way in a narrow terminal: how long it may still take is what people look for.
+        said.truncate(max(8, self._console.width - wide - len(left) - len(elapsed) - 8), overflow="ellipsis")
+        line = Table.grid(padding=(0, 2, 0, 0))
+        bar = ProgressBar(total=1, completed=done(report), width=wide, pulse="trial" not in report)
+        line.add_row(bar, said, Text(left, style="bold"), Text(elapsed, style="dim"))
         return line
 
     def _take(self, report: Fields) -> None:

@@ -6,6 +6,7 @@ A value that was still growing when its window closed is ">= x".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lab.measures import ALL, BY_NAME, Measure
@@ -14,6 +15,7 @@ from lab.result import ArmResult, Difference, Estimate, ObjectiveResult, PhaseMe
 NONE = "-"
 UNKNOWN = "unknown"
 ANSWERS = {"yes": "Yes", "no": "No", "unknown": "Unknown"}
+UNITS = {"s": "seconds"}
 
 
 def number(value: float | None, unit: str = "") -> str:
@@ -57,7 +59,8 @@ def worst(estimate: Estimate) -> str:
     """The worst value seen; ">= x" where it was still going on when its window closed."""
     if estimate.worst is None:
         return NONE
-    return f">= {number(estimate.worst, estimate.unit)}" if estimate.worst_censored else number(estimate.worst, estimate.unit)
+    said = number(estimate.worst, estimate.unit)
+    return f">= {said}" if estimate.worst_censored else said
 
 
 def bound(high_s: float | None, allowance_s: float) -> str:
@@ -78,6 +81,11 @@ def promise(phase: PhaseMean) -> str:
 def seconds(value: float) -> str:
     """A tick of an axis: "0", "2.5", "-4"."""
     return f"{round(value, 6):g}"
+
+
+def share(value: float) -> str:
+    """ "75 %"; a share that is not quite all never reads "100 %"."""
+    return f"{min(value * 100, 99) if value < 1 else 100:.0f} %"
 
 
 def plural(count: int, noun: str) -> str:
@@ -137,7 +145,7 @@ def valid_trials(result: Result, arm: str) -> list[TrialResult]:
 
 
 def difference(result: Result, item: Difference) -> str:
-    """ "zookeeper - dns, dead but listed: -2.39 s [-2.61, -2.17], paired over 4 trials of 4 changes, phases covered 4 of 4"."""
+    """ "zookeeper - dns, dead but listed: -2.39 s [-2.61, -2.17], paired over 4 trials of 4 changes"."""
     of = short(measure(item.measure, item.estimate.unit))
     start = f"{item.first} - {item.second}, {of}: {mean(item.estimate)}, paired over {plural(item.pairs, 'trial')}"
     arms = [arm for arm in result.arms if arm.arm in (item.first, item.second)]
@@ -201,6 +209,12 @@ def flat(values: object, name: str = "") -> Sequence[tuple[str, str]]:
     if isinstance(values, (list, tuple)):
         return [(name, ", ".join(setting(value) for value in values) or NONE)]
     return [(name, setting(values))]
+
+
+def typeset(said: str) -> str:
+    """Real minus signs and "≥", for the page; a terminal keeps what can be typed."""
+    said = re.sub(r"(?<![\w-])-(?=[\d.])", "\N{MINUS SIGN}", said).replace(" - ", " \N{MINUS SIGN} ")
+    return said.replace(">= ", "\N{GREATER-THAN OR EQUAL TO} ")
 
 
 def _bounds_measure(item: Measure, change: str) -> bool:
