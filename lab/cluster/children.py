@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _REGISTER = 'echo "child $$" >&0 && exec "$@" </dev/null'
-"""A child puts itself on the janitor's list, whose pipe is its stdin, before it becomes the tool: it is never unknown."""
+"""A child puts itself on the janitor's list (the pipe is its stdin) before it becomes the tool: it is never unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Children:
         environment: Mapping[str, str] | None = None,
         on_line: Callable[[str], None] | None = None,
     ) -> Finished:
-        """Run a tool to its end. `on_line` gets each line of its stderr as it comes.
+        """Run a tool to its end; `environment` replaces the whole one, `on_line` gets each line of its stderr at once.
 
         Raises FileNotFoundError where the tool is not there, TimeoutError when it was ended after `timeout_s`.
         """
@@ -60,7 +60,7 @@ class Children:
             stdin=self._janitor.pipe,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=None if environment is None else {**os.environ, **environment},
+            env=environment,
             start_new_session=True,
             text=True,
             errors="replace",

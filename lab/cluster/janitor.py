@@ -72,7 +72,7 @@ class Janitor:
             try:
                 os.write(self._pipe, line.encode() + b"\n")
             except OSError as error:
-                raise LabError(f"the janitor (pid {self._process.pid}) is gone; run `lab clean` when this ended") from error
+                raise LabError(f"the janitor (pid {self._process.pid}) is gone; `lab clean` afterwards") from error
 
     def done(self) -> None:
         """Everything is cleaned up, or kept on purpose: let the janitor go."""
@@ -80,16 +80,20 @@ class Janitor:
             self.tell("done")
         self._close()
 
-    def clean(self) -> None:
-        """Have the janitor sweep everything now, as if the lab had died; returns when it is done."""
-        self._close()
+    def leave(self) -> None:
+        """Leave the rest to the janitor, as if the lab had died."""
+        with self._lock:
+            self._close_pipe()
 
     def _close(self) -> None:
         with self._lock:
-            if self._pipe >= 0:
-                os.close(self._pipe)
-                self._pipe = -1
+            self._close_pipe()
         self._process.wait()
+
+    def _close_pipe(self) -> None:
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
 
 
 class _Watch:

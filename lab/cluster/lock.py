@@ -69,7 +69,8 @@ def hold_engine(engine_id: str, run: str, progress: Progress, *, share: bool) ->
             return True
         if time.monotonic() - said_s >= SAY_EVERY_S:
             said_s = time.monotonic()
-            progress({"what": "waiting", "text": f"{_holder(lock)} measures on this engine; waiting for it (or --share)"})
+            text = f"{_holder(lock)} measures on this engine; waiting until it ends (--share goes on beside it)"
+        progress({"what": "waiting", "text": text})
         return False
 
     wait_until(ours, timeout_s=float("inf"), every_s=0.1)
