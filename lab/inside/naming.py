@@ -48,9 +48,9 @@ def address_of(name: str, limit_s: float = 30.0) -> str:
 def numbered(role: str, count: int, limit_s: float = 30.0) -> dict[str, str]:
     """Addresses of role1 to roleN by name. Raises OSError when they are not all known after `limit_s`."""
     names = [f"{role}{number}" for number in range(1, count + 1)]
-    found = {name: address for name in names for address in addresses_of(name)[:1]}
-    if len(found) == count:
-        return found
+    if os.environ.get("LAB_NODE"):
+        return {name: address_of(name, limit_s) for name in names}
+    # Not tried by name first: the engine's DNS takes 10 s to say that it does not know one.
     return dict(zip(names, _wait_for(role, count, limit_s), strict=False))
 
 
