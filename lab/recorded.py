@@ -47,13 +47,18 @@ class RecordedSystem:
     name: str
     compose_files: tuple[str, ...]
     nodes: tuple[tuple[str, str], ...]
-    environment: Mapping[str, str]
     settings: Fields
     promised: Mapping[str, Bounds]
     beat_s: float
+    beat_name: str
     spare_nodes: tuple[str, ...]
     found_by: Route | None
     origin: Fields = field(compare=False, repr=False)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Not recorded: it may hold secrets, and is made anew for every run."""
+        return {}
 
     def route(self) -> Route | None:
         return self.found_by
@@ -80,12 +85,16 @@ class RecordedLoad:
 
     compose_files: tuple[str, ...]
     nodes: tuple[tuple[str, str], ...]
-    environment: Mapping[str, str]
     settings: Fields
     count: int
     rate_per_s: float
     deadline_s: float
     origin: Fields = field(compare=False, repr=False)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Not recorded, as for systems."""
+        return {}
 
 
 _Recorded = RecordedFault | RecordedSystem | RecordedLoad
@@ -121,7 +130,7 @@ def scenario_to_json(scenario: Scenario) -> Fields:
 
 
 def scenario_from_json(data: Fields, source: str, *, runnable: bool) -> Scenario:
-    """The scenario back; `runnable` with its real classes (those of a script by loading `source` again), else as recorded.
+    """The scenario back; `runnable` with its real classes (a script's own by loading `source` again), else as recorded.
 
     Raises BadInput when a class cannot be had; KeyError and the like when this is not the JSON of a scenario.
     """
@@ -166,10 +175,10 @@ def _system_to_json(system: System, changes: tuple[str, ...]) -> Fields:
             "name": system.name,
             "compose_files": list(system.compose_files),
             "nodes": [list(node) for node in system.nodes],
-            "environment": dict(system.environment),
             "settings": system.settings,
             "promised": {change: _bounds_to_json(found) for change, found in promised.items() if found is not None},
             "beat_s": system.beat_s,
+            "beat_name": getattr(system, "beat_name", f"{system.name} beat"),
             "spare_nodes": list(getattr(system, "spare_nodes", ())),
             "route": None if route is None else {"kind": route.kind, "settings": route.settings},
         }
@@ -185,7 +194,6 @@ def _load_to_json(load: Load) -> Fields:
         | {
             "compose_files": list(load.compose_files),
             "nodes": [list(node) for node in load.nodes],
-            "environment": dict(load.environment),
         }
     }
 
@@ -213,12 +221,12 @@ class _Waker:
             name=says["name"],
             compose_files=tuple(says["compose_files"]),
             nodes=tuple((node, role) for node, role in says["nodes"]),
-            environment=says["environment"],
             settings=says["settings"],
             promised={
                 change: Bounds(tuple(Phase(**phase) for phase in phases)) for change, phases in says["promised"].items()
             },
             beat_s=says["beat_s"],
+            beat_name=says["beat_name"],
             spare_nodes=tuple(says["spare_nodes"]),
             found_by=None if says["route"] is None else Route(**says["route"]),
             origin=data,

@@ -92,8 +92,8 @@ class Arm:
 
     @property
     def beat_name(self) -> str:
-        """Whose clock that is."""
-        return next((system.name for system in self.systems if system.beat_s > 0), "")
+        """What that clock is called: "ttl"."""
+        return next((getattr(s, "beat_name", f"{s.name} beat") for s in self.systems if s.beat_s > 0), "")
 
     def route(self) -> Route:
         """How its clients discover. Raises BadInput where none of its systems says."""
@@ -239,8 +239,8 @@ class Scenario:
                 found = arm.bounds(change)
                 if found is not None and self.hold_s < MARGIN * found.high_s:
                     raise BadInput(
-                        f"Scenario: hold_s={self.hold_s:g} is shorter than {MARGIN:g} x the bound of arm {arm.name} for "
-                        f"{change} ({found.high_s:.2f} s); raise it to {MARGIN * found.high_s:.1f} or leave it out"
+                        f"Scenario: hold_s={self.hold_s:g} is shorter than {MARGIN:g} x the bound of arm {arm.name} "
+                        f"for {change} ({found.high_s:.2f} s); raise it to {MARGIN * found.high_s:.1f} or leave it out"
                     )
 
     def _check_objectives(self) -> None:

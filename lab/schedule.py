@@ -74,10 +74,10 @@ def _trial_lines(plan: Plan, trial: Trial) -> list[str]:
     if not trial.strikes:
         quiet_s = scenario.quiet_s
         return [*lines, _step(f"{baseline:.2f}", f"hold: {quiet_s:g} s, nothing happens"), _step("", "collect")]
-    wait = f"wait for phase {trial.strikes[0].phase:.2f} of the {arm.beat_name} beat, at most {arm.beat_s:g} s = T"
+    wait = f"wait for phase {trial.strikes[0].phase:.2f} of the {arm.beat_name} ({arm.beat_s:.3g} s): T"
     lines.append(_step(f"{baseline:.2f}", wait if arm.beat_s > 0 else "T"))
     for index, planned in enumerate(trial.strikes):
-        phase = f"   at {planned.phase:.2f} of the beat" if index == 0 else f"   at {planned.phase:.2f}"
+        phase = f"   at {planned.phase:.2f}" + (f" of the {arm.beat_name}" if index == 0 else "")
         ends = f" for {planned.for_s:g} s" if planned.for_s is not None else ""
         what = f"{planned.fault.name} {planned.target}{ends}{phase if arm.beat_s > 0 else ''}"
         lines.append(_step(f"T + {planned.at_s:.2f}", what))
@@ -101,8 +101,9 @@ def _bound_row(arm: Arm, found: Bounds | None, names: Sequence[str]) -> list[str
         return [arm.name, *("-" for _ in names), "nothing promised", "-"]
     phases = {phase.name: phase for phase in found.phases}
     cells = [_span(phases[n].low_s, phases[n].high_s) if n in phases else "-" for n in names]
-    most = max(found.phases, key=lambda phase: phase.high_s)
-    return [arm.name, *cells, _span(found.low_s, found.high_s), most.moved_by or most.name]
+    moved = [phase for phase in found.phases if phase.moved_by]
+    most = max(moved, key=lambda phase: phase.high_s).moved_by if moved else "-"
+    return [arm.name, *cells, _span(found.low_s, found.high_s), most]
 
 
 def _span(low_s: float, high_s: float) -> str:

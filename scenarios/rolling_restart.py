@@ -12,7 +12,7 @@ zookeeper = Arm("zookeeper", service, ZooKeeper(session_timeout_s=2, tick_s=0.5)
 scenario = Scenario(
     arms=[dns, zookeeper],
     load=HttpClients(count=30, rate_per_s=300),
-    strikes=[Strike(Restart(), target=every("backend"), every_s=12)],
+    strikes=[Strike(Restart(), target=every("backend"), every_s=10)],
     objectives=[
         worst(leaving_but_listed_s) <= bound(),
         total(requests_lost) <= 0,

@@ -5,7 +5,7 @@ from lab.faults import Start
 from lab.measures import alive_but_missing_s
 from lab.systems import Dns, Service, ZooKeeper
 
-service = Service(instances=8, spare=4)
+service = Service(instances=8, spares=4)
 dns = Arm("dns", service, Dns(ttl_s=5, check_interval_s=1, successes_to_add=1))
 zookeeper = Arm("zookeeper", service, ZooKeeper(session_timeout_s=2, tick_s=0.5))
 

@@ -145,7 +145,7 @@ def test_a_record_needs_no_classes() -> None:
     data = make_plan(scenario(), 7).to_json()
     text = json.dumps(data).replace("lab.faults.crash:Crash", "lab.faults.gone:Gone")
     assert Plan.from_json(json.loads(text)).trials[0].strikes[0].fault.name == "crash"
-    with pytest.raises(BadInput, match="lab.faults.gone:Gone cannot be found"):
+    with pytest.raises(BadInput, match=r"lab\.faults\.gone:Gone cannot be found"):
         Plan.from_json(json.loads(text), runnable=True)
 
 

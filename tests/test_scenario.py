@@ -59,7 +59,7 @@ def test_objectives_read_as_they_were_written() -> None:
 
 def test_a_number_may_stand_on_the_left() -> None:
     """5 > worst(...) is worst(...) < 5."""
-    assert (5 > worst(dead_but_listed_s)) == (worst(dead_but_listed_s) < 5)
+    assert (5 > worst(dead_but_listed_s)) == (worst(dead_but_listed_s) < 5)  # noqa: SIM300
 
 
 def test_a_comparison_has_no_truth() -> None:
