@@ -60,8 +60,8 @@ def strike(
     beat: Beat | None,
     now_ns: Callable[[], int],
     wait_for_due: Callable[[], None],
-) -> Injection:
-    """Carry one strike out at its due instant; its effect, or the lack of it, is recorded with the evidence."""
+) -> tuple[Injection, bool]:
+    """Carry one strike out at its due instant; what was done, and whether the evidence shows an effect."""
     about: dict[str, Any] = {"strike": number, "fault": fault.name, "node": site.target.name}
     before = fault.verify(site, None)
     log.record("fault.checked", when="before", holds=bool(before["holds"]), evidence=before, **about)
@@ -83,7 +83,7 @@ def strike(
             f"missing evidence: {', '.join(false) or 'what ' + fault.name + ' verifies'}"
         )
         log.record("fault.ineffective", evidence=evidence, missing=missing, **edges, **about)
-    return injection
+    return injection, holds
 
 
 def heal(

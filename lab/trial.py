@@ -43,6 +43,8 @@ class TrialRun:
     stop: threading.Event
     log: Log = field(init=False)
     injected: list[tuple[PlannedStrike, Injection]] = field(default_factory=list)
+    effective: set[PlannedStrike] = field(default_factory=set)
+    """Strikes that took effect and hold: what clients should come to see."""
     loading: bool = False
 
     def __post_init__(self) -> None:
@@ -177,7 +179,7 @@ class TrialRun:
     def _strike(self, planned: PlannedStrike, beat: Beat | None, first_ns: int) -> None:
         due_ns = first_ns + int(planned.at_s * S)
         self._until_at(due_ns - int(0.2 * S))
-        injection = strike(
+        injection, effective = strike(
             planned.strike,
             planned.fault,
             site_of(self.stack, planned.target, self._struck),
@@ -188,9 +190,12 @@ class TrialRun:
             wait_for_due=lambda: self._until_at(due_ns),
         )
         self.injected.append((planned, injection))
+        if effective:
+            self.effective.add(planned)
         if planned.for_s is not None:
             self._until_at(injection.before_ns + int(planned.for_s * S))
             self.injected.remove((planned, injection))
+            self.effective.discard(planned)
             self._heal_one(planned, injection)
 
     def _hold(self, flying: Sequence[Future[None]]) -> None:
@@ -222,14 +227,14 @@ class TrialRun:
     def _end(self) -> None:
         """Final reads and collect; what cannot be had any more is noted, never hides the first cause."""
         try:
-            self.log.record("phase", name="final", limit_s=5.0)
-            if self.loading:
-                self._control({"do": "end"}, timeout_s=10.0)
+            with self._phase("final", 10.0):
+                if self.loading:
+                    self._control({"do": "end"}, timeout_s=10.0)
         except NodeLost as error:
             self.log.record("trial.error", text=f"the load did not end: {error}")
         finally:
-            self.log.record("phase", name="collect", limit_s=10.0)
-            self.log.close()
+            with self._phase("collect", 10.0):
+                self.log.close()
         self.cluster.collect(self.stack, self.folder)
 
     # -- what a phase waits for ----------------------------------------------------------------------------------
@@ -303,8 +308,8 @@ class TrialRun:
 
     @property
     def _while_struck(self) -> frozenset[str]:
-        dead = {planned.target for planned, _ in self.injected if planned.fault.leaves == "dead"}
-        alive = {planned.target for planned, _ in self.injected if planned.fault.leaves == "alive"}
+        dead = {planned.target for planned in self.effective if planned.fault.leaves == "dead"}
+        alive = {planned.target for planned in self.effective if planned.fault.leaves == "alive"}
         return (self._at_start - dead) | alive
 
     @property
