@@ -12,8 +12,10 @@ killed while it wrote) is dropped and counted. This file runs inside containers 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
-from operator import attrgetter
+from contextlib import contextmanager
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,6 +97,7 @@ class History:
     def __init__(self, events: Iterable[Event], sources: Iterable[Source] = ()) -> None:
         self.events: list[Event] = sorted(events, key=attrgetter("t_ns", "writer", "seq"))
         self.sources = tuple(sources)
+        self._by_kind: dict[str, list[Event]] | None = None
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)
@@ -113,25 +116,46 @@ class History:
         return sum(source.gaps for source in self.sources)
 
     def of(self, *kinds: str) -> Iterator[Event]:
-        """Events of these kinds, in order."""
-        wanted = frozenset(kinds)
-        return (event for event in self.events if event.kind in wanted)
+        """Events of these kinds, in order. The first call looks through all events; a later one costs its answer."""
+        if self._by_kind is None:
+            self._by_kind = {}
+            for event in self.events:
+                self._by_kind.setdefault(event[3], []).append(event)
+        found = [self._by_kind[kind] for kind in dict.fromkeys(kinds) if kind in self._by_kind]
+        if len(found) < 2:
+            return iter(found[0]) if found else iter(())
+        return iter(sorted((event for events in found for event in events), key=itemgetter(0, 1, 2)))
 
     @property
     def plan(self) -> Mapping[str, Any]:
         """The fields of the plan event; empty where there is none."""
-        return next((event.fields for event in self.events if event.kind == "plan"), {})
+        return next((event.fields for event in self.of("plan")), {})
 
     @classmethod
     def read(cls, files: Iterable[Path]) -> History:
         """Read every file of a trial. Raises ValueError that names the file and line when one is not a history."""
-        events: list[Event] = []
-        sources: list[Source] = []
-        for path in sorted(files):
-            events_of, source = _read_file(path)
-            events += events_of
-            sources.append(source)
-        return cls(events, sources)
+        with _without_collector():
+            read = sorted((_read_file(path) for path in sorted(files)), key=lambda found: found[1].writer)
+            history = cls((), (source for _, source in read))
+            events = history.events
+            for events_of, _ in read:
+                events += events_of
+            # Files come in order of writer and each in order of seq, so a stable sort by time gives (time, writer, seq)
+            # at a tenth of the price of building a key of three for every event.
+            events.sort(key=itemgetter(0))
+        return history
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Millions of new dicts make the cyclic collector look through all of them again and again; none is a cycle."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _read_file(path: Path) -> tuple[list[Event], Source]:
@@ -150,10 +174,11 @@ def _read_file(path: Path) -> tuple[list[Event], Source]:
         raise ValueError(f"{path}:1: not the header of a history ({error})") from error
     events: list[Event] = []
     append = events.append
+    make = Event._make
     first = expected = gaps = -1
     number = 1
     try:
-        for number, line in enumerate(lines[1:], 2):
+        for number, line in enumerate(lines[1:], 2):  # noqa: B007 -- the error message tells it
             fields = loads(line)
             seq = fields["seq"]
             if seq != expected:
@@ -162,7 +187,7 @@ def _read_file(path: Path) -> tuple[list[Event], Source]:
                 else:
                     gaps += abs(seq - expected)
             expected = seq + 1
-            append(Event(fields["t_ns"], writer, seq, fields["kind"], fields))
+            append(make((fields["t_ns"], writer, seq, fields["kind"], fields)))
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path}:{number}: not an event ({error})") from error
     source = Source(writer, header["incarnation"], header["boot_id"], max(first, 0), len(events), max(gaps, 0), torn)
