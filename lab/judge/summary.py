@@ -1,0 +1,126 @@
+"""A whole run: its arms, their differences, and an answer to every objective that was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from lab.judge.answers import answer
+from lab.judge.arms import arm_result, valid_of
+from lab.judge.compared import Comparison, asked_for, compare, correct
+from lab.judge.words import many
+from lab.measures import ALL
+from lab.plan import Plan
+from lab.protocols import Bounds, Fields
+from lab.result import ArmResult, Difference, ObjectiveResult, Result, TrialResult
+from lab.verdict import Valid, worst
+
+EXIT_CODES = {Valid.YES: 0, Valid.NO: 1, Valid.UNKNOWN: 2}
+
+
+def summarise(plan: Plan, trials: Sequence[TrialResult], run: Fields) -> Result:
+    """Judge a run from its judged trials. `run` may hold `versions`, `reproduce` and `notes`.
+
+    A run that was cut short answers no where a trial refutes, and unknown otherwise.
+    """
+    objectives = plan.objectives
+    valid = {arm.name: valid_of(trials, arm.name) for arm in plan.arms}
+    asked = [objective.measure.name for objective in objectives]
+    arms = [
+        arm_result(arm.name, trials, _bounds(plan, arm.name), arm.settings, asked) for arm in plan.arms
+    ]
+    by_name = {arm.arm: arm for arm in arms}
+    comparisons = {objective: asked_for(objective, valid) for objective in objectives if objective.first}
+    correct(list(comparisons.values()))
+    answers: list[ObjectiveResult] = []
+    for objective in objectives:
+        expected = plan.scenario.expects.get(objective, "yes")
+        if objective.first:
+            answers.append(comparisons[objective].answer(objective, expected))
+            continue
+        for name in [objective.arm] if objective.arm else by_name:
+            answers.append(answer(objective, by_name[name], valid[name], trials, plan.repeats, expected))
+    finished = {trial.trial for trial in trials}
+    partial = any(trial.number not in finished for trial in plan.trials)
+    overall = worst(Valid(item.answer) for item in answers)
+    if partial and overall is Valid.YES:
+        overall = Valid.UNKNOWN
+    lags_ms = [lag for trial in trials if (lag := trial.figures.get("lab_lag_p99_ms")) is not None]
+    return Result(
+        scenario=plan.name,
+        claim=plan.claim,
+        seed=plan.seed,
+        repeats=plan.repeats,
+        answer=str(overall),
+        sentence=_sentence(overall, answers, len(plan.trials), len(finished), partial),
+        exit_code=EXIT_CODES[overall],
+        arms=arms,
+        differences=_differences(comparisons.values(), arms, valid),
+        objectives=answers,
+        trials=list(trials),
+        planned_trials=len(plan.trials),
+        valid_trials=sum(trial.valid == Valid.YES for trial in trials),
+        lab_lag_p99_ms=max(lags_ms, default=None),
+        partial=partial,
+        demonstration=bool(plan.scenario.demonstration or plan.scenario.expects),
+        reproduce=str(run.get("reproduce", "")),
+        versions=dict(run.get("versions") or {}),
+        notes=[*(run.get("notes") or []), *_not_asked(plan)],
+    )
+
+
+def _bounds(plan: Plan, name: str) -> Mapping[str, Mapping[str, Any]]:
+    arm = plan.arm(name)
+    found = {change: arm.bounds(change) for change in plan.scenario.changes}
+    return {change: _as_fields(bounds) for change, bounds in found.items() if bounds is not None}
+
+
+def _as_fields(bounds: Bounds) -> Fields:
+    phases = [
+        {"name": phase.name, "low_s": phase.low_s, "high_s": phase.high_s, "moved_by": phase.moved_by}
+        for phase in bounds.phases
+    ]
+    return {"low_s": bounds.low_s, "high_s": bounds.high_s, "phases": phases}
+
+
+def _differences(
+    asked: Iterable[Comparison], arms: Sequence[ArmResult], valid: Mapping[str, Sequence[TrialResult]]
+) -> list[Difference]:
+    """What was asked, then every other measure that two arms share; the latter are corrected among themselves."""
+    first = list(asked)
+    known = {(one.measure.name, frozenset((one.first, one.second))) for one in first}
+    others: list[Comparison] = []
+    for one, other in combinations(arms, 2):
+        for measure in ALL:
+            shared = measure.name in one.measures and measure.name in other.measures
+            if shared and (measure.name, frozenset((one.arm, other.arm))) not in known:
+                compared = compare(measure, other.arm, one.arm, valid)
+                if compared.pairs:
+                    others.append(compared)
+    correct(others)
+    return [one.result() for one in (*first, *others)]
+
+
+def _sentence(
+    overall: Valid, answers: Sequence[ObjectiveResult], planned: int, finished: int, partial: bool
+) -> str:
+    of = {value: [item for item in answers if item.answer == value] for value in Valid}
+    count = f"{len(of[Valid.YES])} of {many(len(answers), 'objective')}"
+    if overall is Valid.NO:
+        return f"The claim does not hold: {of[Valid.NO][0].sentence} ({count} hold)"
+    if overall is Valid.YES:
+        return f"The claim holds: {count}."
+    if partial:
+        cut = f"the run was cut short after {finished} of {many(planned, 'trial')}"
+        return f"Unknown: {cut}" + (f"; {of[Valid.UNKNOWN][0].sentence}" if of[Valid.UNKNOWN] else "")
+    if not answers:
+        return "Unknown: no objective was asked of the arms that were run."
+    return f"Unknown: {of[Valid.UNKNOWN][0].sentence} ({count} hold)"
+
+
+def _not_asked(plan: Plan) -> Iterator[str]:
+    asked = set(plan.objectives)
+    for objective in plan.scenario.objectives:
+        if objective not in asked:
+            yield f"not asked, because not all of its arms were run: {objective}"
