@@ -13,7 +13,6 @@ from gevent.hub import get_hub
 from lab import clock
 
 
-
 def pause_until(t_ns: int) -> None:
     """Let other greenlets run until the monotonic clock reads `t_ns`, to about a millisecond."""
     while (left_ns := t_ns - clock.now_ns()) > 0:

@@ -24,6 +24,9 @@ from lab.inside.views import in_groups
 LEAD_NS = 50 * clock.MS
 """From the command to the first client that may start: time to make them all."""
 
+WARM_UP_S = 1.0
+"""From a client's start to its first request, about: the same in every arm, and enough to look around first."""
+
 
 class OpenLoop:
     """All clients of a trial, from a `begin` message (lab.inside.clients). Clients are numbered from 1."""
@@ -47,7 +50,9 @@ class OpenLoop:
             Client(number, self.seed, self.repeat, start_ns, manners, recorder, self.ledger)
             for number, start_ns in starts
         ]
-        self._arrivals = Arrivals(self.seed, self.repeat, starts, self.rate_per_s / self.count)
+        warm_up_ns = int(float(message.get("warm_up_s", WARM_UP_S)) * clock.S)
+        callers = [(number, start_ns + warm_up_ns) for number, start_ns in starts]
+        self._arrivals = Arrivals(self.seed, self.repeat, callers, self.rate_per_s / self.count)
         recorder.record(
             "load.begin",
             origin_ns,
@@ -58,6 +63,7 @@ class OpenLoop:
             repeat=self.repeat,
             route=self._route,
             start_over_s=over_s,
+            warm_up_s=warm_up_ns / clock.S,
             **manners._asdict(),
         )
         self._greenlets: list[gevent.Greenlet] = []

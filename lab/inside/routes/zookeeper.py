@@ -49,11 +49,11 @@ class ZooKeeper:
     def run(self) -> None:
         """Connect, watch, and let the watch work until the greenlet is killed."""
         self._client.add_listener(self._told_state)
-        self._client.start_async()
-        while not self._client.connected:
-            gevent.sleep(0.005)
-        self._client.retry(self._client.ensure_path, self._settings["path"])
-        ChildrenWatch(self._client, self._settings["path"], self._changed)
+        self._client.start_async().wait()
+        path = self._settings["path"]
+        if not self._client.retry(self._client.exists, path):
+            self._client.retry(self._client.ensure_path, path)  # nobody has registered yet
+        ChildrenWatch(self._client, path, self._changed)
         Event().wait()
 
     def close(self) -> None:
