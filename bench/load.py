@@ -183,7 +183,8 @@ def main() -> None:
     parser.add_argument("image", nargs="?", default=IMAGE)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=3)
-    measurements: dict[str, Callable[..., dict[str, Any]]] = {"locust": locust, "ours": ours, "late": late, "bare": bare}
+    known: tuple[Callable[..., dict[str, Any]], ...] = (locust, ours, late, bare)
+    measurements = {function.__name__: function for function in known}
     if len(sys.argv) > 1 and sys.argv[1] in measurements:
         print(json.dumps(measurements[sys.argv[1]](*map(float, sys.argv[2:]))))
         return
