@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from queue import SimpleQueue
+from typing import TypeAlias
 
 import docker
 import requests
@@ -31,6 +32,9 @@ TAIL = 15
 _STEP = re.compile(r"^Step (\d+)/(\d+) : (.*)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
+News: TypeAlias = "SimpleQueue[Fields | BaseException | Draft]"
+"""What the builds' threads tell: progress, a failure, or what is done."""
+
 
 def build(drafts: Sequence[Draft], progress: Progress, *, fresh: bool = False) -> None:
     """Build these images, each as soon as its parent is there; `fresh` uses nothing that was built before.
@@ -41,7 +45,7 @@ def build(drafts: Sequence[Draft], progress: Progress, *, fresh: bool = False) -
     undone = {draft.reference for draft in drafts}
     running = 0
     stop = threading.Event()
-    news: SimpleQueue[Fields | BaseException | Draft] = SimpleQueue()
+    news: News = SimpleQueue()
     try:
         while waiting or running:
             for draft in [draft for draft in waiting if draft.parent not in undone]:
@@ -66,7 +70,7 @@ def build(drafts: Sequence[Draft], progress: Progress, *, fresh: bool = False) -
 def _work(
     draft: Draft,
     fresh: bool,
-    news: SimpleQueue[Fields | BaseException | Draft],
+    news: News,
     stop: threading.Event,
 ) -> None:
     def say(step: int, of: int) -> None:
@@ -81,7 +85,7 @@ def _work(
                 debian.ensure(client, fresh=fresh)
             _build(client, draft, fresh, say, stop)
         news.put(draft)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where the build was asked for
+    except Exception as error:  # whatever it is, it is raised where the build was asked for
         news.put(error)
 
 

@@ -21,18 +21,25 @@ PULL_S = 20.0
 """How long a registry may be silent."""
 
 # The bootstrap ends with its input: when the lab dies, its pipe closes, and neither process nor folder stays.
-_BOOTSTRAP = r"""
+# As root mmdebstrap has a process namespace of its own, so that one kill ends all that it started.
+_BOOTSTRAP = rf"""
 exec 3<&0
 folder=$(mktemp -d) || exit 1
-TMPDIR=$folder mmdebstrap --quiet --variant=minbase trixie "$folder/base.tar" "$@" </dev/null 3<&- &
+own=
+[ "$(id -u)" != 0 ] || own="unshare --pid --fork --kill-child --mount-proc"
+TMPDIR=$folder $own mmdebstrap --quiet --variant=minbase {SUITE} "$folder/base.tar" "$@" </dev/null 3<&- &
 worker=$!
-{ read -r _; kill -TERM $worker; sleep 5; rm -rf "$folder"; kill -KILL -- -$$; } <&3 &
+{{ read -r _
+  kill -KILL $worker
+  for again in 1 2 3 4 5; do rm -rf --one-file-system "$folder" && break; sleep 0.3; done
+  kill -KILL -- -$$
+}} <&3 >/dev/null 2>&1 &
 guard=$!
 exec 3<&-
-wait $worker && docker import -c 'CMD ["bash"]' "$folder/base.tar" debian:trixie-slim </dev/null
+wait $worker && docker import -c 'CMD ["bash"]' "$folder/base.tar" {NAME}:{TAG} </dev/null
 code=$?
 kill $guard
-rm -rf "$folder"
+rm -rf --one-file-system "$folder"
 exit $code
 """
 

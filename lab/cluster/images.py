@@ -16,8 +16,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.errors import BadInput, ImageFailed
+from lab.errors import BadInput, EngineLost, ImageFailed
 from lab.protocols import Progress
+from lab.share import share
 
 PREFIX = "boring-lab/"
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -81,20 +82,14 @@ class Image:
     size_bytes: int
 
 
-def compose_folder() -> Path:
-    """The folder compose/: beside the package in a checkout, inside it once installed."""
-    inside = PACKAGE / "compose"
-    return inside if inside.is_dir() else PACKAGE.parent / "compose"
-
-
 def context_files(name: str) -> dict[str, bytes]:
     """What an image is built from, by path in the context. The machine's certificates are not among it."""
     recipe = _recipe(name)
-    folder = compose_folder() / "images" / name
+    folder = share("compose") / "images" / name
     files = {path.relative_to(folder).as_posix(): path for path in _files(folder, "**/*")}
     for pattern in recipe.code:
         files |= {f"lab/{path.relative_to(PACKAGE).as_posix()}": path for path in _files(PACKAGE, pattern)}
-    content = {name: path.read_bytes() for name, path in files.items()}
+    content = {inside: path.read_bytes() for inside, path in files.items()}
     if "lab/history.py" in content:
         content["lab/__init__.py"] = b""  # the real one imports what containers do not have
     if "Dockerfile" not in content:
@@ -135,11 +130,17 @@ def rebuild(names: Iterable[str], progress: Progress) -> dict[str, str]:
 
 
 def status() -> list[Image]:
-    """Every image of the lab, parents first, and whether the engine has it. Raises EngineMissing."""
+    """Every image of the lab, parents first, and whether the engine has it. Raises EngineMissing, EngineLost."""
+    import requests
+    from docker.errors import DockerException
+
     from lab.cluster.connection import connect
 
-    with closing(connect(timeout_s=20)) as client:
-        found = client.api.images(filters={"reference": f"{PREFIX}*"})
+    try:
+        with closing(connect(timeout_s=20)) as client:
+            found = client.api.images(filters={"reference": f"{PREFIX}*"})
+    except (DockerException, requests.RequestException) as error:
+        raise EngineLost(f"the engine did not say which images it has: {error}") from error
     sizes = {tag: int(image["Size"]) for image in found for tag in image.get("RepoTags") or ()}
     return [
         Image(name, full, full in sizes, sizes.get(full, 0))
