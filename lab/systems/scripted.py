@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from lab.errors import BadInput
 from lab.fields import check_number
 from lab.protocols import Beat, Bounds, Fields, Phase, Route, Stack
+from lab.systems.asking import ask_server, differences, serving
 
 SEES_S = 0.1
 """How soon the registry sees that a connection ended, or that an instance takes one again (it tries every 20 ms)."""
 
-SEEN = frozenset({"crash", "graceful_stop", "restart", "return"})
-"""What shows at a TCP connection. A paused or cut-off instance keeps its connections."""
+SEEN = frozenset({"crash", "return"})
+"""What shows at a TCP connection at once. Who is paused, cut off or drains keeps its connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +80,12 @@ class Scripted:
         return 0.0
 
     def lacking(self, stack: Stack) -> Sequence[str]:
-        """Ready when it sees every instance and has told everybody everything."""
-        told = stack.nodes["registry"].tell("ask", probe="control", message={"do": "status"}, timeout_s=0.3)
-        if not told.get("reached"):
-            return [f"registry: does not answer ({told.get('why', '')})"]
-        answer = told["answer"]
-        missing = [node.name for node in stack.role("backend") if node.name not in answer["present"]]
-        if missing:
-            return [f"registry: does not see {' '.join(missing)}"]
-        return [f"registry: {answer['due']} changes are not told to everybody yet"] if answer["due"] else []
+        """Ready when it sees whom it should and has told everybody everything."""
+        told = ask_server(stack.nodes["registry"], "status")
+        if not told:
+            return ["registry: does not answer yet"]
+        lacking = differences("registry", told["present"], serving(stack))
+        return lacking + ([f"registry: {told['due']} changes are not told to everybody yet"] if told["due"] else [])
 
     def leader(self, stack: Stack) -> str | None:
         """Nobody leads."""
