@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -25,7 +26,7 @@ from lab.cluster.network import addresses, free_subnets
 from lab.cluster.node import PodNode
 from lab.cluster.stack import PodStack
 from lab.cluster.sweep import sweep_run
-from lab.errors import BadInput, EngineLost, LabError, NodeLost, NotReady
+from lab.errors import BadInput, LabError, NodeLost, NotReady
 from lab.protocols import Fields, Progress, Stack
 
 SUBNETS_TO_TRY = 8
@@ -39,13 +40,25 @@ class DockerCluster:
     then on nothing of this run outlives the lab by more than 10 s. Raises EngineMissing where there is no engine.
     """
 
-    def __init__(self, run_id: str, *, progress: Progress, share: bool = False) -> None:
-        self.run = run_id
+    def __init__(
+        self,
+        run_id: str = "",
+        *,
+        progress: Progress,
+        share: bool = False,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """`run_id` names the run on the engine (made up when empty); `stop` ends the wait for another run."""
+        run_id = self.run = run_id or new_run_id()
         self._progress = progress
         self._door = Door()
         info = self._door.call(self._door.api.info)
         self._run_lock = _held(run_id)
-        self._lock: Lock = hold_engine(info["ID"], run_id, progress, share=share)
+        try:
+            self._lock: Lock = hold_engine(info["ID"], run_id, progress, share=share, stop=stop)
+        except BaseException:
+            self._run_lock.close(remove=True)
+            raise
         self._janitor = Janitor(run_id, [self._run_lock.fd, self._lock.fd])
         self._children = Children(self._janitor)
         self._compose = Compose(self._children)
@@ -103,7 +116,8 @@ class DockerCluster:
             self._stacks[arm] = stack
             stack.start(frozenset(pod.node for pod in planned if pod.spare))
         except BaseException as error:
-            self._drop(arm)
+            with suppress(LabError):  # the first failure is the one to tell; the janitor sweeps at the end
+                self._drop(arm)
             if isinstance(error, NodeLost):
                 raise NotReady(f"{arm}: {error}") from error
             raise
@@ -112,7 +126,7 @@ class DockerCluster:
         return stack
 
     def down(self, stack: Stack) -> None:
-        """Remove everything of a stack."""
+        """Remove everything of a stack. Raises EngineLost when the engine is gone."""
         self._drop(stack.arm)
 
     def collect(self, stack: Stack, folder: Path) -> None:
@@ -140,7 +154,7 @@ class DockerCluster:
         self._closed = True
         self._children.end()
         swept = False
-        with suppress(EngineLost):
+        with suppress(LabError):
             for arm in set(self._stacks) - self._kept:
                 self._drop(arm)
             swept = True
@@ -207,6 +221,7 @@ class DockerCluster:
         stack = self._stacks.pop(arm, None)
         if stack is not None:
             stack.close()
+        self._door.look()
         sweep_run(self.run, arm=arm)
 
     def _relate_clocks(self, node: PodNode) -> None:

@@ -11,12 +11,14 @@ import json
 import os
 import re
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.errors import LabError
 from lab.protocols import Progress
 from lab.wait import wait_until
 
@@ -50,10 +52,13 @@ def hold_run(run: str) -> Lock | None:
     return lock
 
 
-def hold_engine(engine_id: str, run: str, progress: Progress, *, share: bool) -> Lock:
+def hold_engine(
+    engine_id: str, run: str, progress: Progress, *, share: bool, stop: threading.Event | None = None
+) -> Lock:
     """Wait until no other run measures on this engine, then hold it.
 
-    With `share` it does not wait: it measures beside the other, and `beside` says so.
+    With `share` it does not wait: it measures beside the other, and `beside` says so. Raises LabError when `stop` is
+    set while it waits.
     """
     lock = _open("engine-" + re.sub(r"[^A-Za-z0-9]+", "", engine_id)[:40])
     if share:
@@ -61,12 +66,15 @@ def hold_engine(engine_id: str, run: str, progress: Progress, *, share: bool) ->
         if not _take(lock, fcntl.LOCK_SH):
             lock.beside = _holder(lock)
         return lock
-    said_s = 0.0
+    said_s = -SAY_EVERY_S
 
     def ours() -> bool:
         nonlocal said_s
         if _take(lock, fcntl.LOCK_EX):
             return True
+        if stop is not None and stop.is_set():
+            lock.close()
+            raise LabError("stopped while waiting for another run; nothing was started")
         if time.monotonic() - said_s >= SAY_EVERY_S:
             said_s = time.monotonic()
             text = f"{_holder(lock)} measures on this engine; waiting until it ends (--share goes on beside it)"

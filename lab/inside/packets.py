@@ -34,7 +34,6 @@ READ_S = 0.5
 """How long iptables-restore may take to read the rules before they are committed."""
 
 
-
 class Packets:
     """The rules of this network namespace; nobody else writes any. It ends with the agent, so it is known in full."""
 
