@@ -174,7 +174,7 @@ def bound_s(scenario: Scenario, arm: Arm) -> float:
 
 
 def hold_limit_s(scenario: Scenario, arm: Arm) -> float:
-    """After how long a hold ends although some client is still wrong: the bound, the margin, and being right for 1 s."""
+    """After how long a hold ends although some client is wrong: the bound, the margin, and being right for 1 s."""
     return scenario.hold_s if scenario.hold_s is not None else MARGIN * bound_s(scenario, arm) + 1.5
 
 

@@ -1,4 +1,6 @@
-"""Clients of a crashed backend are right again within the bound of their mechanism, and sooner with ZooKeeper than with DNS."""
+"""Clients of a crashed backend are right again within the bound of their mechanism,
+and sooner with ZooKeeper than with DNS.
+"""
 
 from lab import Arm, HttpClients, Scenario, Strike, bound, difference, some, worst
 from lab.faults import Crash

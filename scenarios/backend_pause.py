@@ -1,4 +1,6 @@
-"""A backend that stands still (a long garbage collection) still accepts connections, and is taken out within the bound."""
+"""A backend that stands still (a long garbage collection) still accepts connections,
+but clients drop it within the bound, and come back to it when it wakes.
+"""
 
 from lab import Arm, HttpClients, Scenario, Strike, bound, some, worst
 from lab.faults import Pause
