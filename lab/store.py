@@ -58,7 +58,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, scenario: str, seed: str | int, *, root: Path | None = None, out: Path | None = None) -> RunFolder:
-        """Make a new, empty run folder: below `root` (default: reports/) under a name no other run has, or exactly `out`.
+        """Make a new, empty run folder: under a name of its own below `root` (default: reports/), or exactly `out`.
 
         A run at `out` leaves `latest` alone. Raises BadInput when `out` holds something already or cannot be written,
         LabError when the disk is full.
@@ -150,9 +150,7 @@ class RunFolder:
         data = self._read_json(_PLAN)
         schema = data.get("schema", 1)
         if isinstance(schema, int) and schema > newest:
-            raise BadInput(
-                f"written by a newer lab (schema {schema}); read it with that one", str(self.path / _PLAN)
-            )
+            raise BadInput(f"written by a newer lab (schema {schema}); read it with that one", str(self.path / _PLAN))
         return data
 
     def versions(self) -> dict[str, Any]:
@@ -178,9 +176,7 @@ class RunFolder:
             names = sorted(folder.iterdir()) if folder.is_dir() else []
             found = ((_TRIAL_NAME.fullmatch(path.name), path) for path in names if path.is_dir())
             return sorted(
-                TrialFolder(int(name[1]), name[2], path)
-                for name, path in found
-                if name and any(path.glob("*.jsonl"))
+                TrialFolder(int(name[1]), name[2], path) for name, path in found if name and any(path.glob("*.jsonl"))
             )
 
     def history(self, trial: TrialFolder) -> History:

@@ -9,6 +9,7 @@ import random
 import statistics
 import sys
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 from lab.result import ArmResult, ChangeResult, Difference, Estimate, ObjectiveResult, PhaseMean, Result, TrialResult
@@ -58,76 +59,80 @@ def _phases_of(rng: random.Random, arm: str, kind: str, shared: float) -> dict[s
     return {"detection": detection, "publication": rng.uniform(0.002, 0.004), "propagation": rng.uniform(0.01, 0.025)}
 
 
+def _samples(rng: random.Random, arm: str, kind: str, change: str, node: str) -> list[Sample]:
+    base = _phases_of(rng, arm, kind, rng.random())
+    left = rng.uniform(0.2, 5)  # what the resolver's copy still has to live: one for all clients of a change
+    samples = []
+    for client in range(CLIENTS):
+        phases = {**base, "propagation": base["propagation"] + rng.uniform(0, 0.003)}
+        if arm == "dns":
+            phases["client cache"] = max(0.0, left + rng.uniform(-0.1, 0.9))
+        cited = ((f"agent/{node}", 14), ("clients", 900 + client))
+        value = sum(phases.values())
+        samples.append(Sample(_MEASURES[kind], change, value, client, False, 0.0004, phases, cited))
+    return samples
+
+
+def _change(kind: str, node: str, at_s: float, strike: int, arm: str, samples: list[Sample]) -> ChangeResult:
+    values = [sample.value for sample in samples]
+    phase = (strike - 1) / 4 + 0.1
+    change = ChangeResult(
+        samples[0].change, kind, node, at_s, 0.0004, phase_planned=phase, phase_achieved=phase + 0.004
+    )
+    change.bound_low_s = sum(phase.low_s or 0 for phase in _BOUNDS[arm, kind])
+    change.bound_high_s = _high(arm, kind)
+    change.values[_MEASURES[kind]] = {
+        "mean": statistics.mean(values), "worst": max(values), "n": len(values), "censored": 0
+    }  # fmt: skip
+    if kind == "crash":
+        calls = round(statistics.mean(values) * 300 / 8 * 0.2)
+        change.commanded_s, change.effective_s = at_s - 0.0004, at_s
+        change.values["attempts_on_dead"] = {"mean": calls, "worst": calls, "n": 1, "censored": 0}
+        change.values["requests_lost"] = {"mean": calls // 4, "worst": calls // 4, "n": 1, "censored": 0}
+    return change
+
+
 def _trial(number: int, arm: str, repeat: int, kinds: tuple[str, ...] = ("crash", "return")) -> TrialResult:
     rng = random.Random(f"{number}/{arm}/{repeat}")
-    changes: list[ChangeResult] = []
-    samples: list[Sample] = []
     hold_end = 3.75 + _high(arm, "crash") * 0.9
-    nodes = random.Random(repeat).sample(range(1, 9), 4)
-    for strike, node in enumerate(nodes, 1):
+    settle_end = hold_end + 1.2 + _high(arm, "return") * 0.8
+    trial = TrialResult(number, arm, repeat, "yes")
+    samples: list[Sample] = []
+    for strike, number_of_node in enumerate(random.Random(repeat).sample(range(1, 9), 4), 1):
+        node = f"backend{number_of_node}"
         for kind in kinds:
-            name = f"{strike if kind == 'crash' else 'return'}:backend{node}"
-            at_s = (strike - 1) * 1.25 + rng.uniform(0.0002, 0.0006) if kind == "crash" else hold_end + 0.3 + strike * 0.08
-            base = _phases_of(rng, arm, kind, rng.random())
-            left = rng.uniform(0.2, 5)  # what the resolver's copy still has to live: one for all clients of a change
-            values = []
-            for client in range(CLIENTS):
-                phases = dict(base)
-                phases["propagation"] += rng.uniform(0, 0.003)
-                if arm == "dns":
-                    phases["client cache"] = max(0.0, left + rng.uniform(-0.1, 0.9))
-                value = sum(phases.values())
-                values.append(value)
-                cited = (("agent/backend%d" % node, 14), ("clients", 900 + client))
-                samples.append(Sample(_MEASURES[kind], name, value, client, False, 0.0004, phases, cited))
-            changes.append(
-                ChangeResult(
-                    name, kind, f"backend{node}", at_s, 0.0004,
-                    commanded_s=at_s - 0.0004 if kind == "crash" else None,
-                    effective_s=at_s if kind == "crash" else None,
-                    healed_s=hold_end + 0.08 * strike if kind == "crash" else None,
-                    phase_planned=(strike - 1) / 4 + 0.1, phase_achieved=(strike - 1) / 4 + 0.1 + rng.uniform(0, 0.01),
-                    bound_low_s=sum(phase.low_s or 0 for phase in _BOUNDS[arm, kind]), bound_high_s=_high(arm, kind),
-                    values={
-                        _MEASURES[kind]: {
-                            "mean": statistics.mean(values), "worst": max(values), "n": len(values), "censored": 0
-                        },
-                        **({"attempts_on_dead": {"mean": float(rng.randint(14, 40) if arm == "dns" else rng.randint(8, 15)),
-                                                 "worst": 0.0, "n": 1, "censored": 0}} if kind == "crash" else {}),
-                    },
-                )
-            )
-    changes.sort(key=lambda change: change.at_s)
-    settle_end = hold_end + 1.2 + (_high(arm, "return") * 0.8)
-    trial = TrialResult(
-        number, arm, repeat, "yes", [], changes, [asdict(sample) for sample in samples],
-        figures={
-            "lab_lag_p99_ms": 1.1, "rate_sent_per_s": 299.2, "rate_due_per_s": 300.0, "stall_s": 0.0, "torn_lines": 0,
-            "idle_arm_cpu_share": 0.03,
-        },
-        phases_s={
-            "up": [-14.0, -9.1], "ready": [-9.1, -8.2], "baseline": [-8.2, -2.2], "strike": [-2.2, 3.8],
-            "hold": [3.8, hold_end], "heal": [hold_end, hold_end + 0.7], "settle": [hold_end + 0.7, settle_end],
-            "final": [settle_end, settle_end + 0.1], "collect": [settle_end + 0.1, settle_end + 0.4],
-        },
-    )
+            crash = kind == "crash"
+            at_s = (strike - 1) * 1.25 + 0.0004 if crash else hold_end + 0.3 + strike * 0.08
+            of = _samples(rng, arm, kind, f"{strike if crash else 'return'}:{node}", node)
+            samples += of
+            trial.changes.append(_change(kind, node, at_s, strike, arm, of))
+            if crash:
+                trial.changes[-1].healed_s = hold_end + 0.08 * strike
+    trial.changes.sort(key=lambda change: change.at_s)
+    trial.samples = [asdict(sample) for sample in samples]
+    trial.figures = {"lab_lag_p99_ms": 1.1, "rate_sent_per_s": 299.2, "stall_s": 0.0, "torn_lines": 0}
+    starts = {
+        "up": -14.0, "ready": -9.1, "baseline": -8.2, "strike": -2.2, "hold": 3.8, "heal": hold_end,
+        "settle": hold_end + 0.7, "final": settle_end, "collect": settle_end + 0.1, "": settle_end + 0.4,
+    }  # fmt: skip
+    names = list(starts)
+    trial.phases_s = {name: [starts[name], starts[after]] for name, after in pairwise(names)}
     trial.seconds = {name: end - start for name, (start, end) in trial.phases_s.items()}
-    for name in {sample.measure for sample in samples}:
+    for name in dict.fromkeys(sample.measure for sample in samples):
         of = [sample for sample in samples if sample.measure == name]
         trial.means[name] = statistics.mean(sample.value for sample in of)
         trial.curves[name] = curve(of)
-    trial.means["attempts_on_dead"] = 9.5 * 3 if arm == "dns" else 11.25
-    trial.means["requests_lost"] = 3.0 + repeat / 4 if arm == "dns" else 1.5
+    for name in ("attempts_on_dead", "requests_lost"):
+        counted = [change.values[name]["mean"] for change in trial.changes if name in change.values]
+        if counted:
+            trial.means[name] = statistics.mean(counted)
     return trial
 
 
 def curve(samples: list[Sample]) -> list[list[float]]:
     """The share that is right from t on, as steps; a censored sample never becomes right."""
-    steps, right = [[0.0, 0.0]], 0
-    for sample in sorted((sample for sample in samples if not sample.censored), key=lambda sample: sample.value):
-        right += 1
-        steps.append([round(sample.value, 4), right / len(samples)])
-    return steps
+    values = sorted(sample.value for sample in samples if not sample.censored)
+    return [[0.0, 0.0], *([round(value, 4), right / len(samples)] for right, value in enumerate(values, 1))]
 
 
 def _estimate(values: list[float], unit: str, trials: list[TrialResult], name: str) -> Estimate:
@@ -156,7 +161,8 @@ def _arm(arm: str, trials: list[TrialResult]) -> ArmResult:
     for kind in ("crash", "return"):
         phases = _BOUNDS[arm, kind]
         made.bounds[kind] = {
-            "low_s": sum(phase.low_s or 0 for phase in phases), "high_s": _high(arm, kind),
+            "low_s": sum(phase.low_s or 0 for phase in phases),
+            "high_s": _high(arm, kind),
             "phases": [{"name": p.name, "low_s": p.low_s, "high_s": p.high_s, "moved_by": p.moved_by} for p in phases],
         }
         name = _MEASURES[kind]
@@ -167,7 +173,12 @@ def _arm(arm: str, trials: list[TrialResult]) -> ArmResult:
                 for phase in phases
             ]
     made.most = "client cache, moved by ttl_s (5)" if arm == "dns" else "detection, moved by session_timeout_s (2)"
-    units = {"dead_but_listed_s": "s", "alive_but_missing_s": "s", "attempts_on_dead": "attempts", "requests_lost": "requests"}
+    units = {
+        "dead_but_listed_s": "s",
+        "alive_but_missing_s": "s",
+        "attempts_on_dead": "attempts",
+        "requests_lost": "requests",
+    }
     for name, unit in units.items():
         if values := [trial.means[name] for trial in valid if name in trial.means]:
             made.measures[name] = _estimate(values, unit, valid, name)
@@ -190,7 +201,11 @@ def two_arms() -> Result:
         scenario="backend_crash",
         claim="Clients of a crashed backend are right again within the bound of their mechanism, and sooner with "
         "ZooKeeper than with DNS.",
-        seed="7", repeats=4, answer="yes", sentence="The claim holds: 3 of 3 objectives.", exit_code=0,
+        seed="7",
+        repeats=4,
+        answer="yes",
+        sentence="The claim holds: 3 of 3 objectives.",
+        exit_code=0,
         arms=arms,
         differences=[
             _difference("dead_but_listed_s", arms, "zookeeper is faster here."),
@@ -203,12 +218,23 @@ def two_arms() -> Result:
                 "difference(dead_but_listed_s, zookeeper, dns) < 0", "", "yes", "The whole interval lies below 0."
             ),
         ],
-        trials=trials, planned_trials=8, valid_trials=8, lab_lag_p99_ms=1.1,
+        trials=trials,
+        planned_trials=8,
+        valid_trials=8,
+        lab_lag_p99_ms=1.1,
         reproduce="lab run backend_crash --seed 7 --repeats 4",
         versions={
-            "lab": "0.1.0", "python": "3.11.2", "engine": "20.10.24", "kernel": "6.1.0", "cores": 2, "memory_gb": 7.8,
-            "images": {"boring-lab/dns": "5f0c9e1a2b3c (bind 9.20.30, unbound 1.26.2)",
-                       "boring-lab/zookeeper": "0aa91be2cc01 (zookeeper 3.9.4)", "boring-lab/inside": "77de01f2a9b4"},
+            "lab": "0.1.0",
+            "python": "3.11.2",
+            "engine": "20.10.24",
+            "kernel": "6.1.0",
+            "cores": 2,
+            "memory_gb": 7.8,
+            "images": {
+                "boring-lab/dns": "5f0c9e1a2b3c (bind 9.20.30, unbound 1.26.2)",
+                "boring-lab/zookeeper": "0aa91be2cc01 (zookeeper 3.9.4)",
+                "boring-lab/inside": "77de01f2a9b4",
+            },
         },
         notes=["Load: open loop, Poisson arrivals, 300 requests/s from 30 clients; instances picked by the SRV rule."],
     )
@@ -221,7 +247,14 @@ def partial() -> Result:
     arms = [_arm("dns", trials), _arm("zookeeper", trials)]
     said = "The run was cut short after 4 of 8 trials; 2 pairs give no interval: run it again, whole."
     return replace(
-        whole, arms=arms, trials=trials, valid_trials=4, partial=True, answer="unknown", exit_code=2, sentence=said,
+        whole,
+        arms=arms,
+        trials=trials,
+        valid_trials=4,
+        partial=True,
+        answer="unknown",
+        exit_code=2,
+        sentence=said,
         differences=[_difference("dead_but_listed_s", arms, "Not settled: 2 pairs give no interval.")],
         objectives=[
             replace(item, answer=item.answer if item.arm else "unknown", sentence=item.sentence if item.arm else said)
@@ -244,13 +277,22 @@ def refuted() -> Result:
             trial.means[name] = statistics.mean(sample["value"] for sample in of)
             trial.changes[1].values[name].update(worst=10.31, censored=2)
     arms = [_arm("dns", whole.trials), _arm("zookeeper", whole.trials)]
-    said = ("Trial 5, strike 2: backend5 was still listed by clients 11 and 17 when the window closed 10.31 s after the "
-            "crash, 1.80 s above the bound of 8.41 + 0.10 s. Both views are older than the resolver's answer: client cache, "
-            "moved by ttl_s (5).")
+    said = (
+        "Trial 5, strike 2: backend5 was still listed by clients 11 and 17 when the window closed 10.31 s after the "
+        "crash, 1.80 s above the bound of 8.41 + 0.10 s. Both views are older than the resolver's: client cache, "
+        "moved by ttl_s (5)."
+    )
     arms[0].outside = ["dns: 2 of 480 samples lie above the bound, in client cache, moved by ttl_s (5)."]
-    objectives = [replace(whole.objectives[0], answer="no", sentence=said, evidence=[[5, "clients", 911]]), *whole.objectives[1:]]
+    objectives = [
+        replace(whole.objectives[0], answer="no", sentence=said, evidence=[[5, "clients", 911]]),
+        *whole.objectives[1:],
+    ]
     return replace(
-        whole, arms=arms, objectives=objectives, answer="no", exit_code=1,
+        whole,
+        arms=arms,
+        objectives=objectives,
+        answer="no",
+        exit_code=1,
         sentence="The claim does not hold: dns left its bound in 1 of 16 crashes (2 of 3 objectives hold).",
     )
 
@@ -267,10 +309,21 @@ def unknown() -> Result:
     arm.bounds = _arm("dns", []).bounds
     arm.measures["dead_but_listed_s"] = Estimate(None, None, None, 0, "s", note="no valid trial")
     return Result(
-        "fault_without_effect", "A fault that did nothing is never a pass.", "1", 1, "unknown",
-        f"Unknown: 0 of 1 trials are valid. {reason}", 2, [arm], [],
+        "fault_without_effect",
+        "A fault that did nothing is never a pass.",
+        "1",
+        1,
+        "unknown",
+        f"Unknown: 0 of 1 trials are valid. {reason}",
+        2,
+        [arm],
+        [],
         [ObjectiveResult("worst(dead_but_listed_s) <= bound()", "dns", "unknown", reason, expected="unknown")],
-        [trial], planned_trials=1, valid_trials=0, demonstration=True, reproduce="lab run fault_without_effect --seed 1",
+        [trial],
+        planned_trials=1,
+        valid_trials=0,
+        demonstration=True,
+        reproduce="lab run fault_without_effect --seed 1",
     )
 
 
@@ -284,10 +337,22 @@ def quiet() -> Result:
     for name, unit in (("false_removals", "removals"), ("wrong_view_s", "client-seconds")):
         arm.measures[name] = Estimate(0.0, 0.0, 0.0, 3, unit, [0.0, 0.0, 0.0], worst=0.0, samples=3)
     return Result(
-        "no_fault", "Nothing happens: nobody is removed and no view is wrong.", "3", 3, "yes",
-        "The claim holds: 2 of 2 objectives, over 2709.6 client-seconds.", 0, [arm],
-        objectives=[ObjectiveResult("worst(false_removals) <= 0", "dns", "yes", "0 removals in 2709.6 client-seconds.")],
-        trials=trials, planned_trials=3, valid_trials=3, lab_lag_p99_ms=0.8, reproduce="lab run no_fault --seed 3",
+        "no_fault",
+        "Nothing happens: nobody is removed and no view is wrong.",
+        "3",
+        3,
+        "yes",
+        "The claim holds: 2 of 2 objectives, over 2709.6 client-seconds.",
+        0,
+        [arm],
+        objectives=[
+            ObjectiveResult("worst(false_removals) <= 0", "dns", "yes", "0 removals in 2709.6 client-seconds.")
+        ],
+        trials=trials,
+        planned_trials=3,
+        valid_trials=3,
+        lab_lag_p99_ms=0.8,
+        reproduce="lab run no_fault --seed 3",
     )
 
 

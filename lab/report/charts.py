@@ -25,14 +25,16 @@ class Line(NamedTuple):
     allowance_s: float
     trials: int
     open: str
-    """ "2 of 480 were still wrong when their window closed", or ""."""
+    """ "dns: 2 of 480 still wrong at the end", or ""."""
+    seen_s: float
+    """The longest time that was watched; a line without an end goes on to there at least."""
 
 
 def convergence(lines: Sequence[Line]) -> Markup:
     """The share of clients that are right against seconds since the change: one line an arm, band over its trials."""
     top, bottom, left, right = 14.0 + 17 * len(lines), 330.0, 58.0, 20.0
     bounds = [line.high_s + line.allowance_s for line in lines if line.high_s is not None]
-    end = max([*bounds, *(line.curve.last_s for line in lines), 0.1]) * 1.05
+    end = max([*bounds, *(max(line.curve.last_s, line.seen_s) for line in lines), 0.1]) * 1.05
     x, y = svg.Scale(0, end, left, _WIDTH - right), svg.Scale(0, 1, bottom, top)
     parts = [_grid_x(x, top, bottom, "seconds since the change")]
     for share in (0, 0.25, 0.5, 0.75, 1):
@@ -168,7 +170,7 @@ class Bar(NamedTuple):
 
 def where_it_goes(bars: Sequence[Bar]) -> Markup:
     """Each arm's mean, split into its phases, above what the settings allow for each."""
-    left, row = 110.0, 62.0
+    left, row = 30 + max(8.6 * len(bar.arm) for bar in bars), 62.0
     totals = [sum((getattr(p, of) or 0.0) for p in bar.phases) for bar in bars for of in ("mean_s", "high_s")]
     x = svg.Scale(0, max([*totals, 0.01]) * 1.02, left, _WIDTH - 20)
     bottom = row * len(bars)

@@ -122,12 +122,8 @@ def _line(result: Result, item: Measure, row: Row) -> charts.Line | None:
     if curve is None:
         return None
     estimate = row.estimate
-    open_ = (
-        f"{row.arm}: {estimate.censored} of {estimate.samples} still wrong when their window closed"
-        if estimate.censored
-        else ""
-    )
-    return charts.Line(row.arm, row.tone, curve, row.high_s, row.allowance_s, len(trials), open_)
+    open_ = f"{row.arm}: {estimate.censored} of {estimate.samples} still wrong at the end" if estimate.censored else ""
+    return charts.Line(row.arm, row.tone, curve, row.high_s, row.allowance_s, len(trials), open_, estimate.worst or 0.0)
 
 
 def _forests(result: Result) -> list[Markup]:

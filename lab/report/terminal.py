@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +14,9 @@ from lab.report import words
 from lab.result import ArmResult, Estimate, Result
 
 _STYLES = {"yes": "bold green", "no": "bold red", "unknown": "bold yellow"}
+_ROOMY = 96
+"""Columns from which the counts stand beside the times."""
+_LEAST = 78
 _UNASKED = Estimate(None, None, None, 0, "")
 
 
@@ -28,21 +31,33 @@ def text(result: Result, *, report: str = "", width: int = 100) -> str:
 
 def show(result: Result, console: Console, *, report: str = "") -> None:
     """Print the result. `report` is where the page lies, as the person can open it."""
-    for part in _parts(result, report):
-        console.print(part, highlight=False)
+    for part in _parts(result, report, roomy=console.width >= _ROOMY):
+        console.print(_Whole(part) if isinstance(part, Table) else part, highlight=False, crop=False)
 
 
-def _parts(result: Result, report: str) -> Iterator[RenderableType]:
+class _Whole:
+    """A table that in a window narrower than its numbers may look broken, but does not lose one."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self._table, options.update_width(max(options.max_width, _LEAST)))
+
+
+def _parts(result: Result, report: str, *, roomy: bool) -> Iterator[RenderableType]:
     yield _head(result)
     primary = next((item.name for item in words.timed(result)), "")
     for item in words.timed(result):
         yield Text()
         yield Text(item.words, style="bold")
-        yield _measure(result, item, beside=words.counted(result, "change") if item.name == primary else [])
+        yield _measure(result, item, beside=words.counted(result, "change") if item.name == primary and roomy else [])
         if any(arm.phases.get(item.name) for arm in result.arms):
             yield Text()
-            yield _phases(result, item, most=item.name == primary)
-    if not primary and words.counted(result, "change"):
+            yield _phases(result, item)
+            if item.name == primary:
+                yield from (Text(f"{arm.arm}: most is {arm.most}") for arm in result.arms if arm.most)
+    if not (primary and roomy) and words.counted(result, "change"):
         yield Text()
         yield _counted(result, words.counted(result, "change"), "per change")
     if over_trial := words.counted(result, "trial"):
@@ -111,15 +126,14 @@ def _count(arm: ArmResult, item: Measure) -> str:
     return words.UNKNOWN if estimate.mean is None else words.number(estimate.mean, estimate.unit)
 
 
-def _phases(result: Result, item: Measure, *, most: bool) -> Table:
+def _phases(result: Result, item: Measure) -> Table:
     means = {arm.arm: {phase.name: phase for phase in arm.phases.get(item.name, [])} for arm in result.arms}
     names = list(dict.fromkeys(name for phases in means.values() for name in phases))
-    table = _table("where the mean goes", *names, "", wide=len(names) + 1)
+    table = _table("where the mean goes", *names)
     for arm in result.arms:
         cells = [means[arm.arm].get(name) for name in names]
-        said = f"most: {arm.most}" if most and arm.most else ""
         seconds = [Text(words.number(cell.mean_s, "s") if cell else words.NONE) for cell in cells]
-        table.add_row(Text(arm.arm), *seconds, Text(said))
+        table.add_row(Text(arm.arm), *seconds)
     return table
 
 

@@ -10,7 +10,6 @@ from lab.report import svg, words
 from lab.result import ChangeResult, TrialResult
 
 _WIDTH = 960.0
-_LEFT = 150.0
 _LANE = 15.0
 _SHOWN = ("baseline", "strike", "hold", "heal", "settle", "final")
 
@@ -21,7 +20,8 @@ def timeline(trials: Sequence[TrialResult], tones: Mapping[str, int]) -> Markup:
     edges = [change.at_s for trial in trials for change in trial.changes]
     low = min([*(start for start, _ in spans), *edges, 0.0])
     high = max([*(end for _, end in spans), *(edge + 1 for edge in edges), 1.0])
-    x = svg.Scale(low, high, _LEFT, _WIDTH - 16)
+    left = 20 + max(len(_name(trial)) for trial in trials) * 8.6
+    x = svg.Scale(low, high, left, _WIDTH - 16)
     parts: list[Markup] = []
     y = 4.0
     for trial in trials:
@@ -29,13 +29,13 @@ def timeline(trials: Sequence[TrialResult], tones: Mapping[str, int]) -> Markup:
         parts.append(block)
     axis = [svg.line(x(tick), 0, x(tick), y, "grid") for tick in x.ticks(12)]
     axis += [svg.text(x(tick), y + 16, words.typeset(words.seconds(tick)), "middle", "tick") for tick in x.ticks(12)]
-    said = svg.text((x.start + x.end) / 2, y + 36, "seconds since the first strike of each trial", "middle", "tick")
+    since = "seconds since the first strike of each trial" if edges else "seconds"
+    said = svg.text((x.start + x.end) / 2, y + 36, since, "middle", "tick")
     return svg.chart(_WIDTH, y + 44, f"Timeline of {words.plural(len(trials), 'trial')}", *axis, *parts, said)
 
 
 def _block(trial: TrialResult, tone: int, x: svg.Scale, y: float) -> tuple[Markup, float]:
-    mark = "" if trial.valid == "yes" else ", not valid"
-    parts = [svg.text(_LEFT - 10, y + 12, f"trial {trial.trial} {trial.arm}{mark}", "end", "name")]
+    parts = [svg.text(x.start - 10, y + 12, _name(trial), "end", "name")]
     for name, (start, end) in trial.phases_s.items():
         if name not in _SHOWN:
             continue
@@ -43,14 +43,20 @@ def _block(trial: TrialResult, tone: int, x: svg.Scale, y: float) -> tuple[Marku
         parts.append(svg.box(x(start), y, width, 16, f"span span-{name}", f"{name}: {end - start:.2f} s"))
         if len(name) * 6.4 + 6 < width:
             parts.append(svg.text(x(start) + 5, y + 12, name, "start", "tick"))
+    if trial.valid != "yes":
+        parts.append(svg.text(x.end - 6, y + 12, "not valid: counts nowhere", "end", "invalid"))
     y += 20
     nodes = list(dict.fromkeys(change.node for change in sorted(trial.changes, key=lambda change: change.at_s)))
     for node in nodes:
-        parts.append(svg.text(_LEFT - 10, y + 11, node, "end", "tick"))
+        parts.append(svg.text(x.start - 10, y + 11, node, "end", "tick"))
         for change in (change for change in trial.changes if change.node == node):
             parts += _change(change, trial, x, y)
         y += _LANE
     return svg.tag("g", *parts, class_=f"arm{tone}"), y + 12
+
+
+def _name(trial: TrialResult) -> str:
+    return f"trial {trial.trial} {trial.arm}"
 
 
 def _change(change: ChangeResult, trial: TrialResult, x: svg.Scale, y: float) -> list[Markup]:

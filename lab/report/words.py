@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from lab.measures import ALL, BY_NAME, Measure
-from lab.result import ArmResult, Difference, Estimate, ObjectiveResult, PhaseMean, Result, TrialResult
+from lab.result import ArmResult, ChangeResult, Difference, Estimate, ObjectiveResult, PhaseMean, Result, TrialResult
 
 NONE = "-"
 UNKNOWN = "unknown"
@@ -18,12 +18,16 @@ ANSWERS = {"yes": "Yes", "no": "No", "unknown": "Unknown"}
 UNITS = {"s": "seconds"}
 
 
-def number(value: float | None, unit: str = "") -> str:
-    """Two decimals, three below 0.1, none where it is whole and not seconds; with the short unit: "4.31 s"."""
+def number(value: float | None, unit: str = "", beside: float | None = None) -> str:
+    """A value with its short unit, "4.31 s"; `beside`: with as many decimals as that value would have.
+
+    Two decimals, three below 0.1 s, none where it is whole and not seconds.
+    """
     if value is None:
         return NONE
     if unit == "s":
-        return f"{_plain(f'{value:.3f}' if 0 < abs(value) < 0.1 else f'{value:.2f}')} s"
+        size = abs(value if beside is None else beside)
+        return f"{_plain(f'{value:.3f}' if 0 < size < 0.1 else f'{value:.2f}')} s"
     if unit in ("client-seconds", "client-s"):
         return f"{_plain(f'{value:.2f}')} client-s"
     if abs(value) >= 100 or float(value).is_integer():
@@ -31,16 +35,17 @@ def number(value: float | None, unit: str = "") -> str:
     return _plain(f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}")
 
 
-def bare(value: float | None, unit: str = "") -> str:
+def bare(value: float | None, unit: str = "", beside: float | None = None) -> str:
     """The same without its unit."""
-    return number(value, unit).split(" ")[0]
+    return number(value, unit, beside).split(" ")[0]
 
 
 def interval(estimate: Estimate) -> str:
     """ "[4.12, 4.50]", or "" where there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
-    return f"[{bare(estimate.low, estimate.unit)}, {bare(estimate.high, estimate.unit)}]"
+    low, high = (bare(end, estimate.unit, estimate.mean) for end in (estimate.low, estimate.high))
+    return f"[{low}, {high}]"
 
 
 def mean(estimate: Estimate) -> str:
@@ -52,7 +57,7 @@ def mean(estimate: Estimate) -> str:
 
 def each(estimate: Estimate) -> str:
     """Every trial's figure, in the order of repeats."""
-    return " ".join(bare(value, estimate.unit) for value in estimate.each) or NONE
+    return " ".join(bare(value, estimate.unit, estimate.mean) for value in estimate.each) or NONE
 
 
 def worst(estimate: Estimate) -> str:
@@ -176,9 +181,21 @@ def as_expected(item: ObjectiveResult) -> bool:
 
 
 def counts(estimate: Estimate) -> str:
-    """ "480 samples of 16 changes, 2 censored"."""
-    text = f"{plural(estimate.samples, 'sample')} of {plural(estimate.changes, 'change')}"
-    return f"{text}, {estimate.censored} censored" if estimate.censored else text
+    """ "480 samples of 16 changes"."""
+    text = plural(estimate.samples, "sample")
+    return f"{text} of {plural(estimate.changes, 'change')}" if estimate.changes else text
+
+
+def measured(change: ChangeResult) -> str:
+    """ "dead but listed 4.31 s, worst >= 7.61 s; calls to the dead 12": what one change came to."""
+    said = []
+    for name, values in change.values.items():
+        item = measure(name)
+        line = f"{short(item)} {number(values.get('mean'), item.unit)}"
+        if values.get("n", 1) > 1:
+            line += f", worst {'>= ' if values.get('censored') else ''}{number(values.get('worst'), item.unit)}"
+        said.append(line)
+    return "; ".join(said)
 
 
 def trials_line(result: Result) -> str:
