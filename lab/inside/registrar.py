@@ -10,7 +10,8 @@ their interval, beginning at an offset drawn from LAB_SEED: a registrar that tic
 seconds would see every change at the same phase of the TTL. "reset" draws a new one, for the next trial.
 
 Events (writer registrar): check, registry.detected, registry.published (ns1 acknowledged), registry.propagated (ns2
-serves it). Control: {"do": "status"} and {"do": "reset"} -> {"ok", "registered", "propagated", "next_check_ns", "interval_s"}.
+serves it). Control: {"do": "status"} and {"do": "reset"}, both -> {"ok", "registered", "propagated", "next_check_ns",
+"interval_s"}.
 """
 
 from __future__ import annotations
@@ -220,7 +221,7 @@ class Registrar:
             self.acknowledged.set()
 
     async def follow(self) -> None:
-        """Ask ns2 until it serves what ns1 has acknowledged; given up when it takes longer than any setting explains."""
+        """Ask ns2 until it serves what ns1 has acknowledged; given up when that takes longer than settings explain."""
         while True:
             await self.acknowledged.wait()
             self.acknowledged.clear()

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
@@ -18,6 +19,8 @@ from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
 from kazoo.retry import KazooRetry
 
 ROOT = "/services"
+WITHDRAW_S = 5.0
+"""How long a goodbye waits for ZooKeeper; without it the session expires, as after a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def node_of(instance_id: str) -> str:
 
 
 def client_of(servers: Sequence[str], session_timeout_s: float) -> KazooClient:
-    """A client for "host:port" servers that never stops trying, and soon tries again: a lab does not wait for back-off."""
+    """A client for "host:port" servers that never stops trying, and soon tries again: no lab waits for back-off."""
     forever = KazooRetry(max_tries=-1, delay=0.05, backoff=2, max_jitter=0.4, max_delay=0.5)
     return KazooClient(
         ",".join(servers), timeout=session_timeout_s, connection_retry=forever, command_retry=forever.copy()
@@ -83,15 +86,20 @@ class Registration:
         self._client.start_async()
 
     def withdraw(self) -> None:
-        """Delete the node and never register again; returns when ZooKeeper has acknowledged, or after 5 s without it."""
-        with self._lock:
-            self._withdrawn = True
-            try:
-                self._client.delete_async(self._path).get(timeout=5.0)
-            except NoNodeError:
-                pass
-            except (KazooException, self._client.handler.timeout_exception) as error:
-                print(f"registration: not withdrawn, its session will expire: {error!r}", file=sys.stderr)
+        """Delete the node and never register again; returns when that is acknowledged, or given up after a while."""
+        self._withdrawn = True
+        # Without ZooKeeper a registration waits for it, lock in hand.
+        if not self._lock.acquire(timeout=WITHDRAW_S):
+            print("registration: not withdrawn, for it never came about", file=sys.stderr)
+            return
+        try:
+            self._client.delete_async(self._path).get(timeout=WITHDRAW_S)
+        except NoNodeError:
+            pass
+        except (KazooException, self._client.handler.timeout_exception) as error:
+            print(f"registration: not withdrawn, its session will expire: {error!r}", file=sys.stderr)
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """End the session."""
@@ -116,13 +124,11 @@ class Registration:
                 print(f"registration: {error!r}", file=sys.stderr)
 
     def _take_over(self) -> None:
-        """The node is there: leave it if it is this session's, else (an earlier session, not yet expired) replace it."""
+        """The node is there: leave it if it is this session's, else (an earlier one's, not yet expired) replace it."""
         found = self._client.exists(self._path)
         mine = self._client.client_id[0] if self._client.client_id else None
         if found is not None and found.owner_session_id == mine:
             return
-        try:
+        with suppress(NoNodeError):
             self._client.delete(self._path)
-        except NoNodeError:
-            pass
         self._client.create(self._path, self._instance.as_curator(), ephemeral=True, makepath=True)

@@ -14,6 +14,7 @@ import asyncio
 import os
 import signal
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -135,10 +136,8 @@ class Instance:
         self.answers.draining = True
         self.events.record("instance.leaving", drain_s=drain_s, **about)
         await asyncio.to_thread(self.deregister)
-        try:
+        with suppress(TimeoutError):  # the usual end of a drain
             await asyncio.wait_for(self.asked.wait(), drain_s)
-        except TimeoutError:
-            pass  # the usual end of a drain
         # Recorded first: whoever is refused from here on was refused by an instance that is known to be down.
         self.events.record("instance.down", **about)
         server.close()

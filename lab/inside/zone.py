@@ -67,7 +67,7 @@ class Zone:
         return frozenset(target.labels[0].decode() for target in targets)
 
     async def change(self, present: Mapping[str, bool], addresses: Mapping[str, str]) -> None:
-        """Add and take away instances in one UPDATE; returns when the primary has acknowledged. Raises one of Failed."""
+        """Add and take away instances in one UPDATE; returns when ns1 has acknowledged. Raises one of Failed."""
         update = dns.update.UpdateMessage(ZONE, keyring=self._key)
         for node, there in sorted(present.items()):
             record = f"{PRIORITY} {WEIGHT} {self.port} {node}.{ZONE}."
