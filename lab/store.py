@@ -82,8 +82,8 @@ class RunFolder:
 
         Raises BadInput when there is none, and names the nearest one where it can.
         """
-        folder = path.parent if path.is_file() else path
         with _reading(path):
+            folder = path.parent if path.is_file() else path
             if not folder.exists():
                 what = "the link points to nothing (that run was removed)" if folder.is_symlink() else "does not exist"
                 raise BadInput(f"{what}; name a run folder, such as {ROOT / _LATEST}", str(path))

@@ -233,6 +233,17 @@ def test_any_way_a_person_names_a_run_opens_it(run: RunFolder, root: Path) -> No
         assert RunFolder.open(path).path == run.path.resolve()
 
 
+def test_a_folder_that_may_not_be_read_is_bad_input(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's run: the path and why, no traceback."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(BadInput, match=r"cannot be read \(Permission denied\)"):
+        RunFolder.open(run.path)
+
+
 def test_what_is_not_a_run_folder_is_named_with_a_better_one(run: RunFolder, root: Path, tmp_path: Path) -> None:
     """File, what is wrong, and the mend, in one sentence."""
     run.write_report("<p>")

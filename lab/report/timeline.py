@@ -43,9 +43,10 @@ def _block(trial: TrialResult, tone: int, x: svg.Scale, y: float) -> tuple[Marku
         parts.append(svg.box(x(start), y, width, 16, f"span span-{name}", f"{name}: {end - start:.2f} s"))
         if len(name) * 6.4 + 6 < width:
             parts.append(svg.text(x(start) + 5, y + 12, name, "start", "tick"))
-    if trial.valid != "yes":
-        parts.append(svg.text(x.end - 6, y + 12, "not valid: counts nowhere", "end", "invalid"))
     y += 20
+    if trial.valid != "yes":
+        parts.append(svg.text(x.start, y + 11, "not valid: counts nowhere", "start", "invalid"))
+        y += 20
     nodes = list(dict.fromkeys(change.node for change in sorted(trial.changes, key=lambda change: change.at_s)))
     for node in nodes:
         parts.append(svg.text(x.start - 10, y + 11, node, "end", "tick"))
