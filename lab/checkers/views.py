@@ -99,7 +99,7 @@ def views_of(history: History, end_ns: int) -> Views:
         if views is None:
             views = clients[client] = ClientViews(client)
         if event.kind == "view.closed":
-            views.closed_ns = event.t_ns
+            views.closed_ns = event.t_ns if views.closed_ns is None else views.closed_ns
             continue
         if service is not None and fields.get("service", service) != service:
             continue
