@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,13 +48,24 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def sources(*folders: str) -> list[Path]:
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "_share" not in path.parts]
+@cache
+def sources(*folders: str) -> tuple[Path, ...]:
+    return tuple(path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes())
 
 
 def trees(*folders: str) -> Iterator[tuple[str, ast.Module]]:
     for path in sources(*folders):
-        yield name_of(path), ast.parse(path.read_bytes())
+        yield name_of(path), tree_of(path)
+
+
+@cache
+def imported(path: str) -> frozenset[str]:
+    return frozenset(imports(tree_of(ROOT / path)))
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -89,7 +101,7 @@ def test_nobody_sleeps() -> None:
 def test_tests_do_not_sleep() -> None:
     """Tests wait for what they test, they do not hope that it has happened."""
     for name, tree in trees("tests"):
-        assert "time.sleep" not in set(imports(tree)), name
+        assert "time.sleep" not in imported(name), name
         for node in ast.walk(tree):
             slept = isinstance(node, ast.Attribute) and node.attr == "sleep" and ast.unparse(node.value) == "time"
             assert not slept, f"{name}:{getattr(node, 'lineno', 0)}: use lab.wait.wait_until"
@@ -97,23 +109,23 @@ def test_tests_do_not_sleep() -> None:
 
 def test_chance_has_its_places() -> None:
     """A run draws in the plan and, keyed by its seed, in containers; nowhere else."""
-    for name, tree in trees("lab"):
-        if not name.startswith("lab/inside/") and {"random", "secrets", "uuid"} & set(imports(tree)):
+    for name in map(name_of, sources("lab")):
+        if not name.startswith("lab/inside/") and {"random", "secrets", "uuid"} & imported(name):
             assert name in CHANCE, f"{name}: draw in lab/plan.py, or say in tests/test_house.py what is drawn"
 
 
 @pytest.mark.parametrize("library", OWNERS)
 def test_libraries_have_owners(library: str) -> None:
     """Each of the big libraries is imported in one place."""
-    for name, tree in trees("lab", "scenarios"):
-        if library in {module.split(".")[0] for module in imports(tree)} and (name, library) not in ALSO:
+    for name in map(name_of, sources("lab", "scenarios")):
+        if library in {module.split(".")[0] for module in imported(name)} and (name, library) not in ALSO:
             assert name.startswith(OWNERS[library]), f"{name}: {library} belongs to {OWNERS[library]}"
 
 
 def test_containers_get_little_of_the_lab() -> None:
     """lab.inside imports lab.history and lab.clock of the lab, and nothing else: nothing else is in its image."""
-    for name, tree in trees("lab/inside"):
-        for module in imports(tree):
+    for name in map(name_of, sources("lab/inside")):
+        for module in imported(name):
             ours = module.startswith("lab.") and not module.startswith(("lab.inside", "lab.history", "lab.clock"))
             assert not ours, f"{name}: imports {module}"
 
