@@ -102,7 +102,8 @@ def _build(
             if match := _STEP.match(line):
                 step = line
                 say(int(match[1]), int(match[2]))
-            tail.append(line)
+            elif not line.startswith((" ---> ", "Removing intermediate container")):
+                tail.append(line)
         client.images.get(draft.reference).tag(draft.reference.rpartition(":")[0], "latest")
     except _Failed as error:
         raise ImageFailed(_explain(client, name, step, [*tail, str(error)])) from error
@@ -129,12 +130,14 @@ def _output(client: docker.DockerClient, draft: Draft, fresh: bool) -> Iterator[
         decode=True,
         timeout=round(SILENCE_S),
     )
-    for answer in answers:
-        if "error" in answer:
-            raise _Failed(answer["error"])
+    failure = None
+    for answer in answers:  # to its end, also after an error: only then is the connection given back
+        failure = answer.get("error", failure)
         for line in _COLOUR.sub("", str(answer.get("stream", ""))).splitlines():
             if line.strip():
                 yield line.rstrip()
+    if failure is not None:
+        raise _Failed(failure)
 
 
 def _explain(client: docker.DockerClient, name: str, step: str, lines: Sequence[str]) -> str:

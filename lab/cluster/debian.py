@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -76,17 +77,16 @@ def _pull(client: docker.DockerClient) -> str | None:
     """None when it was pulled, else why not. A registry that is silent for PULL_S is none."""
     try:
         # Not the SDK's own pull(): that waits for ever.
-        answer = client.api.post(
+        with client.api.post(
             f"{client.api.base_url}/images/create",
             params={"fromImage": NAME, "tag": TAG},
             stream=True,
             timeout=PULL_S,
-        )
-        lines = [line.decode(errors="replace") for line in answer.iter_lines()]
-        if answer.ok and not any('"error"' in line for line in lines):
-            return None
-        return lines[-1] if lines else f"status {answer.status_code}"
-    except (DockerException, requests.RequestException) as error:
+        ) as answer:
+            said = [dict(json.loads(line)) for line in answer.iter_lines() if line]
+        refusals = [line.get("error") or line.get("message") for line in said]
+        return next((str(why) for why in refusals if why), None if answer.ok else f"status {answer.status_code}")
+    except (DockerException, requests.RequestException, ValueError) as error:
         return str(error)
 
 

@@ -146,11 +146,13 @@ def _probe(client: docker.DockerClient, image: str) -> str:
         cap_add=["NET_ADMIN"],
         network_mode="none",
         labels={"lab.run": "doctor"},
-        auto_remove=True,
     )
-    output = container.attach(stream=True, logs=True)
-    container.start()
-    return b"".join(output).decode(errors="replace")
+    try:
+        container.start()
+        container.wait(timeout=20)
+        return container.logs(stderr=False).decode(errors="replace")
+    finally:
+        container.remove(force=True)
 
 
 def _local_memory(field: str) -> float:
