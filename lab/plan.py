@@ -163,8 +163,8 @@ def make_plan(
 
 
 def baseline_s(arm: Arm) -> float:
-    """How long clients run before anything is broken: every cache has turned over once."""
-    return max(2.0, arm.beat_s + 1.0)
+    """How long clients run before anything is broken: every cache has turned over once, and the load's rate was seen."""
+    return max(3.0, arm.beat_s + 1.0)
 
 
 def bound_s(scenario: Scenario, arm: Arm) -> float:

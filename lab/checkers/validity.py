@@ -142,7 +142,8 @@ def underloaded(history: History, truth: Truth) -> Iterator[str]:
         count = max(len(missing), expected - len(seconds))
         yield f"{count} of the load's {expected} seconds are not accounted for"
     rate_per_s = float(begun.fields.get("rate_per_s", truth.plan.get("rate_per_s", 0.0)))
-    first = ceil(begun.fields.get("start_over_s", 0.0))  # until then clients are still coming
+    # Until then clients are still coming, and nothing is due.
+    first = ceil(begun.fields.get("start_over_s", 0.0) + begun.fields.get("warm_up_s", 0.0))
     whole = [seconds[i] for i in range(first, int((truth.struck_ns - begun.t_ns) / S)) if i in seconds]
     if not whole or rate_per_s <= 0:
         return

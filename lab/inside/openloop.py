@@ -24,8 +24,9 @@ from lab.inside.views import in_groups
 LEAD_NS = 50 * clock.MS
 """From the command to the first client that may start: time to make them all."""
 
-WARM_UP_S = 1.0
-"""From a client's start to its first request, about: the same in every arm, and enough to look around first."""
+WARM_UP_S = 0.25
+"""From the last instant at which a client may start to the first request: every client has looked around by then,
+and from there on the load has its whole rate."""
 
 
 class OpenLoop:
@@ -51,7 +52,8 @@ class OpenLoop:
             for number, start_ns in starts
         ]
         warm_up_ns = int(float(message.get("warm_up_s", WARM_UP_S)) * clock.S)
-        callers = [(number, start_ns + warm_up_ns) for number, start_ns in starts]
+        first_ns = origin_ns + int(over_s * clock.S) + warm_up_ns
+        callers = [(number, first_ns) for number, _ in starts]
         self._arrivals = Arrivals(self.seed, self.repeat, callers, self.rate_per_s / self.count)
         recorder.record(
             "load.begin",
