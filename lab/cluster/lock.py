@@ -78,7 +78,7 @@ def hold_engine(
         if time.monotonic() - said_s >= SAY_EVERY_S:
             said_s = time.monotonic()
             text = f"{_holder(lock)} measures on this engine; waiting until it ends (--share goes on beside it)"
-        progress({"what": "waiting", "text": text})
+            progress({"what": "waiting", "text": text})
         return False
 
     wait_until(ours, timeout_s=float("inf"), every_s=0.1)
