@@ -68,7 +68,8 @@ def test_the_last_attempt_is_dated_by_its_own_sending() -> None:
 
 def test_requests_that_were_not_answered_are_lost() -> None:
     """fail and info alike, when due in the change's window; an answer in time is not lost."""
-    tale = crashed().request(1, 7.0, "backend2", "fail", why="refused").request(1, 8.0, "backend2", "info", why="timeout")
+    tale = crashed().request(1, 7.0, "backend2", "fail", why="refused")
+    tale.request(1, 8.0, "backend2", "info", why="timeout")
     tale.request(1, 9.0, "backend1").request(2, 5.0, "backend1", "fail", why="http_503")
     verdict = harm.check(tale.history())
     assert counts(tale)[LOST] == 2.0

@@ -24,7 +24,8 @@ def test_nothing_is_known_of_an_empty_history() -> None:
 
 def test_a_crash_and_its_return() -> None:
     """Dead from the strike's interval to the first request it can serve; watched until it is being healed."""
-    tale = Tale().strike("crash", "backend2", 6.0, width_s=0.01).heal("backend2", 20.0, width_s=0.2).up("backend2", 20.3)
+    tale = Tale().strike("crash", "backend2", 6.0, width_s=0.01)
+    tale.heal("backend2", 20.0, width_s=0.2).up("backend2", 20.3)
     assert told(tale) == [
         ("1:backend2", "crash", 6.0, 19.9, "return"),
         ("return:backend2", "return", 20.3, 30.0, "end"),

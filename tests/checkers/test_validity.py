@@ -206,11 +206,13 @@ def test_a_silent_agent_is_unknown() -> None:
 
 def test_the_agent_of_a_vanished_host_may_be_silent() -> None:
     """From a second before to a while after; not for longer."""
+
     def silence(end_s: float) -> tuple[str, ...]:
+        def of_its_agent(writer: str, kind: str, t_ns: int) -> bool:
+            return writer == "agent/backend2" and kind == "lag" and ns(6) < t_ns < ns(end_s)
+
         tale = Tale().strike("vanish", "backend2", 6.0).heal("backend2", 20.0, width_s=1.0)
-        return validity.check(
-            tale.without(lambda writer, kind, t_ns: writer == "agent/backend2" and kind == "lag" and ns(6) < t_ns < ns(end_s))
-        ).reasons
+        return validity.check(tale.without(of_its_agent)).reasons
 
     assert silence(21.4) == ()
     assert silence(25.4) == ("agent/backend2 was silent for 20.0 s: nobody watched there",)
