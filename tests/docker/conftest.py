@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.cluster import DockerCluster
 from lab.cluster.stack import PodStack
+from lab.plan import make_plan
+from lab.report import html, terminal
+from lab.result import Result
+from lab.running import conduct
+from lab.scenario import Scenario
+from lab.store import RunFolder
 
 PAIR = str(Path(__file__).parent / "pair.yaml")
 """server1 and server2 (an HTTP server on port 8080), and `waiting`, whose server is left unstarted."""
@@ -25,3 +32,26 @@ def cluster() -> Iterator[DockerCluster]:
 def pair(cluster: DockerCluster) -> PodStack:
     """The stack of pair.yaml, up."""
     return cluster.up("pair", [PAIR], {})
+
+
+def carry_out(scenario: Scenario, folder: Path, seed: str = "7") -> tuple[Result, RunFolder]:
+    """Run a scenario as `lab run` does, without a terminal; its result and its run folder."""
+    plan = make_plan(scenario, seed, name="truth")
+    run = RunFolder.create(plan.name, plan.seed, out=folder)
+    with DockerCluster(progress=lambda _: None) as door:
+        result = conduct(
+            plan,
+            run,
+            cluster=door,
+            progress=lambda _: None,
+            stop=threading.Event(),
+            page=html.render,
+            text=terminal.text,
+        )
+    return result, run
+
+
+@pytest.fixture
+def lab_run(tmp_path: Path) -> Callable[..., tuple[Result, RunFolder]]:
+    """Carry out a scenario on the real engine: lab_run(scenario, seed="7") -> (Result, RunFolder)."""
+    return lambda scenario, seed="7": carry_out(scenario, tmp_path / "run", seed)

@@ -93,7 +93,9 @@ def test_a_second_lab_waits_for_the_first(script: Path) -> None:
         LabProcess("run", str(script), "--seed", "7", "--repeats", "1", "--out", "one", cwd=script.parent) as first,
     ):
         first.says(r"baseline")
-        with LabProcess("run", str(script), "--seed", "8", "--repeats", "1", "--out", "two", cwd=script.parent) as second:
+        with LabProcess(
+            "run", str(script), "--seed", "8", "--repeats", "1", "--out", "two", cwd=script.parent
+        ) as second:
             second.says(r"wait")
             assert first.ends() == 0, first.text
             assert second.ends() == 0, second.text

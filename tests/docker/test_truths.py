@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from lab import Arm, HttpClients, Scenario, Strike, bound, some, worst
+from lab import Arm, HttpClients, Scenario, Strike, bound, some, total, worst
+from lab.cluster import DockerCluster
 from lab.faults import Crash, GracefulStop
-from lab.measures import dead_but_listed_s, leaving_but_listed_s
+from lab.measures import dead_but_listed_s, false_removals, leaving_but_listed_s
 from lab.result import Result
 from lab.systems import Dns, Scripted, Service, ZooKeeper
+from lab.wait import wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -43,7 +45,7 @@ def test_a_scripted_registry_is_measured_to_within_20_ms(lab_run) -> None:
         objectives=[worst(dead_but_listed_s) <= bound()],
         repeats=1,
     )
-    result = lab_run(scenario, seed="7")
+    result, _ = lab_run(scenario, seed="7")
     found = samples(result, "dead_but_listed_s")
     assert len(found) == 24, reasons(result)
     errors = {(s["client"], s["change"]): s["value"] - delays[s["client"] % 3] for s in found}
@@ -63,14 +65,14 @@ def test_clients_of_both_arms_are_right_within_the_bounds_of_their_settings(lab_
         objectives=[worst(dead_but_listed_s) <= bound()],
         repeats=2,
     )
-    result = lab_run(scenario, seed="11")
+    result, _ = lab_run(scenario, seed="11")
     by_dns = [s["value"] for s in samples(result, "dead_but_listed_s", "dns")]
     by_zookeeper = [s["value"] for s in samples(result, "dead_but_listed_s", "zookeeper")]
     assert len(by_dns) == 240 and len(by_zookeeper) == 240, reasons(result)
     high = 2 * 1 + 0.3 + 0.1 + 5 + 1 + 0.1
     assert max(by_dns) <= high
     assert max(by_dns) > high / 2
-    assert 2 - 2 / 3 - 0.1 <= min(by_zookeeper)
+    assert min(by_zookeeper) >= 2 - 2 / 3 - 0.1
     assert max(by_zookeeper) <= 2 + 0.5 + 0.25 + 0.3
     assert result.answer == "yes"
 
@@ -84,17 +86,22 @@ def test_a_graceful_stop_with_zookeeper_is_seen_within_100_ms(lab_run) -> None:
         objectives=[worst(leaving_but_listed_s) <= bound()],
         repeats=1,
     )
-    result = lab_run(scenario, seed="3")
+    result, _ = lab_run(scenario, seed="3")
     values = sorted(s["value"] for s in samples(result, "leaving_but_listed_s"))
     assert len(values) == 180, reasons(result)
     assert values[int(0.99 * len(values))] < 0.100
 
 
-def test_the_resolver_serves_old_answers_uniformly_over_the_ttl(dns_stack) -> None:
+def test_the_resolver_serves_old_answers_uniformly_over_the_ttl() -> None:
     """300 direct updates at TTL 2 s: U(0, T) is not rejected at 1 %; U(0, T + 1) and U(0, 0.9 T) are."""
-    script = Path(__file__).parent / "inside" / "resolver_truth.py"
-    command = ["docker", "exec", "-i", dns_stack.container("clients"), "/opt/venv/bin/python3", "-", "300", "2", "7"]
-    done = subprocess.run(command, input=script.read_bytes(), capture_output=True, timeout=240, check=False)
+    script = (Path(__file__).parent / "inside" / "resolver_truth.py").read_bytes()
+    system = Dns(ttl_s=2)
+    with DockerCluster(progress=lambda _: None) as door:
+        stack = door.up("dns", ["service.yaml", "dns.yaml"], {**Service(instances=1).environment, **system.environment})
+        wait_until(lambda: not system.lacking(stack), timeout_s=60)
+        registrar = stack.pods["registrar"].server_id
+        command = ["docker", "exec", "-i", registrar, "/opt/venv/bin/python3", "-", "300", "2", "7"]
+        done = subprocess.run(command, input=script, capture_output=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     waits = json.loads(done.stdout)
     assert len(waits) >= 300
@@ -111,12 +118,11 @@ def test_the_load_keeps_its_intended_rate_or_says_it_did_not(lab_run, count: int
     scenario = Scenario(
         arms=[Arm("scripted", Service(instances=4), Scripted())],
         load=HttpClients(count=count, rate_per_s=300),
-        strikes=[],
-        objectives=[],
+        objectives=[total(false_removals) <= 0],
         quiet_s=6,
         repeats=1,
     )
-    result, folder = lab_run(scenario, seed="5", with_folder=True)
+    result, folder = lab_run(scenario, seed="5")
     trial = result.trials[0]
     seconds = defaultdict(int)
     for event in folder.history(folder.trials()[0]).of("load.second"):
