@@ -72,8 +72,7 @@ class Registry:
         """Hold a connection to an instance for ever and note when it ends or begins."""
         while True:
             try:
-                connecting = asyncio.open_connection(self.instances[node], INSTANCE_PORT)
-                reader, writer = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
+                reader, writer = await self.connect(node)
             except OSError:  # refused, unreachable, or no answer in time
                 self.saw(node, present=False, at_ns=clock.now_ns())
                 await asyncio.sleep(RETRY_S)
@@ -90,11 +89,15 @@ class Registry:
             if not await self.accepts(node):
                 self.saw(node, present=False, at_ns=ended_ns)
 
+    async def connect(self, node: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A new connection to an instance. Raises OSError, also when it takes too long."""
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await asyncio.open_connection(self.instances[node], INSTANCE_PORT)
+
     async def accepts(self, node: str) -> bool:
         """Whether the instance takes a new connection."""
         try:
-            connecting = asyncio.open_connection(self.instances[node], INSTANCE_PORT)
-            _, writer = await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
+            _, writer = await self.connect(node)
         except OSError:
             return False
         writer.close()
