@@ -97,7 +97,7 @@ class History:
     def __init__(self, events: Iterable[Event], sources: Iterable[Source] = ()) -> None:
         self.events: list[Event] = sorted(events, key=attrgetter("t_ns", "writer", "seq"))
         self.sources = tuple(sources)
-        self._by_kind: dict[str, list[Event]] | None = None
+        self._by_kind: dict[str, list[int]] | None = None
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)
@@ -119,12 +119,11 @@ class History:
         """Events of these kinds, in order. The first call looks through all events; a later one costs its answer."""
         if self._by_kind is None:
             self._by_kind = {}
-            for event in self.events:
-                self._by_kind.setdefault(event[3], []).append(event)
+            for place, event in enumerate(self.events):
+                self._by_kind.setdefault(event[3], []).append(place)
         found = [self._by_kind[kind] for kind in dict.fromkeys(kinds) if kind in self._by_kind]
-        if len(found) < 2:
-            return iter(found[0]) if found else iter(())
-        return iter(sorted((event for events in found for event in events), key=itemgetter(0, 1, 2)))
+        places = found[0] if len(found) == 1 else sorted(place for places in found for place in places)
+        return map(self.events.__getitem__, places)
 
     @property
     def plan(self) -> Mapping[str, Any]:

@@ -45,11 +45,16 @@ def check(history: History) -> Verdict:
         return Verdict(NAME, Valid.UNKNOWN, ("nothing changed: there was nothing to be harmed by",))
     ledger = _Ledger(truth, windows)
     requests = 0
-    for event in history.of("request"):
+    dead = {node: truth.lives[node].dead_spans for node in ledger.struck}
+    for event in history.of("request"):  # there may be a million, and nearly all of them did no harm
         requests += 1
         fields = event[4]
-        if "tried" in fields or fields["outcome"] != "ok" or fields["node"] in ledger.struck:
+        if "tried" in fields or fields["outcome"] != "ok":
             ledger.note(event)
+        elif (spans := dead.get(fields["node"])) is not None:
+            sent_ns = fields["sent_ns"]
+            if any([after_ns < sent_ns < before_ns for after_ns, before_ns in spans]):  # noqa: C419 -- a list is quicker
+                ledger.note(event)
     figures = {**ledger.counts, "requests": requests}
     if not requests:
         return Verdict(NAME, Valid.UNKNOWN, ("no request was made: nothing could be lost",), (), figures)

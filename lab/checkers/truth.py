@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, NamedTuple
 
 from lab.history import Event, History
@@ -86,11 +87,17 @@ class Life:
 
     def dead_at(self, t_ns: int) -> bool:
         """Whether it was certainly dead: after the late edge of its death, before the early edge of its return."""
-        if not self.alive_at_start and (self.first_up is None or t_ns < self.first_up.after_ns):
-            return True
-        return any(
-            death.before_ns < t_ns and (back is None or t_ns < back.after_ns) for death, back in self.deaths
-        )
+        return any(after_ns < t_ns < before_ns for after_ns, before_ns in self.dead_spans)
+
+    @property
+    def dead_spans(self) -> list[tuple[float, float]]:
+        """The open spans in which it was certainly dead."""
+        spans: list[tuple[float, float]] = [
+            (death.before_ns, inf if back is None else back.after_ns) for death, back in self.deaths
+        ]
+        if not self.alive_at_start:
+            spans.insert(0, (-inf, inf if self.first_up is None else self.first_up.after_ns))
+        return spans
 
     def serving_at(self, t_ns: int) -> bool:
         """Whether it was certainly alive and not about to leave."""
