@@ -19,7 +19,7 @@ class Service:
     """`instances` pods backend1..N, the last `spares` of which do not run when a trial begins: a Start brings them.
 
     On SIGTERM an instance leaves its registry, serves for `drain_s` more and exits; None: for as long as the arm's
-    registry needs to tell every client.
+    registry needs to tell every client. A drain shorter than the DNS registrar's interval may end before anybody asked.
     """
 
     instances: int = 8

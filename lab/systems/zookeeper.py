@@ -30,7 +30,8 @@ GOODBYES = frozenset({"graceful_stop", "restart"})
 class ZooKeeper:
     """`servers` ZooKeepers with a tickTime of `tick_s`; instances hold sessions of `session_timeout_s`.
 
-    A silent server counts as alive for `sync_limit_ticks`, and may take `init_limit_ticks` to join.
+    A silent server counts as alive for `sync_limit_ticks`, and may take `init_limit_ticks` to join. `fsync`: a write is
+    acknowledged only when it is on the disk. All servers share the engine's one disk; false keeps its noise out.
     """
 
     servers: int = 3
@@ -38,6 +39,7 @@ class ZooKeeper:
     tick_s: float = 0.5
     sync_limit_ticks: int = 8
     init_limit_ticks: int = 20
+    fsync: bool = True
     name: ClassVar[str] = "zookeeper"
     compose_files: ClassVar[tuple[str, ...]] = ("zookeeper.yaml",)
 
@@ -48,6 +50,8 @@ class ZooKeeper:
         check_number("ZooKeeper", "session_timeout_s", self.session_timeout_s, above=0)
         check_whole("ZooKeeper", "sync_limit_ticks", self.sync_limit_ticks, least=1)
         check_whole("ZooKeeper", "init_limit_ticks", self.init_limit_ticks, least=1)
+        if type(self.fsync) is not bool:
+            raise BadInput(f"ZooKeeper: fsync={self.fsync!r} must be true or false")
         least_s, most_s = LEAST_TICKS * self.tick_s, MOST_TICKS * self.tick_s
         if not least_s <= self.session_timeout_s <= most_s:
             mend = "raise session_timeout_s or lower tick_s"
@@ -77,6 +81,7 @@ class ZooKeeper:
             "LAB_SESSION_TIMEOUT_S": f"{self.session_timeout_s:g}",
             "LAB_SYNC_LIMIT_TICKS": str(self.sync_limit_ticks),
             "LAB_INIT_LIMIT_TICKS": str(self.init_limit_ticks),
+            "LAB_FSYNC": "yes" if self.fsync else "no",
         }
 
     @property
@@ -87,6 +92,7 @@ class ZooKeeper:
             "tick_s": self.tick_s,
             "sync_limit_ticks": self.sync_limit_ticks,
             "init_limit_ticks": self.init_limit_ticks,
+            "fsync": self.fsync,
         }
 
     def route(self) -> Route:
