@@ -221,9 +221,9 @@ def _sentence(
                 f"which cannot be told from {against}")
     beyond = [sample for sample in everything if _range(asked, arm, sample).compare(asked.operator) is Valid.NO]
     what, moved_by = blame(worst, arm.bounds) if is_bound(asked) else ("", "")
-    so_are = f"; so are {len(beyond)} of {many(len(everything), 'sample')}" if len(everything) > 1 else ""
-    because = "".join((f". {what}" if what else "", f"; moved by {moved_by}" if moved_by else ""))
-    return f"{arm.arm}: {name} {size} ({worst.where}), beyond {against}{so_are}{because}"
+    share = f" ({len(beyond)} of {many(len(everything), 'sample')})" if len(everything) > 1 else ""
+    because = "".join((f". {what[0].upper()}{what[1:]}" if what else "", f"; moved by {moved_by}" if moved_by else ""))
+    return f"{arm.arm}: {name} {size} ({worst.where}), beyond {against}{share}{because}"
 
 
 def _over_exposure(asked: Asked, valid: Sequence[TrialResult], everything: Sequence[Seen]) -> str:

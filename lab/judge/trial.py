@@ -44,7 +44,7 @@ def judge_trial(history: History, checkers: Mapping[str, Check] = CHECKERS) -> T
         repeat=int(plan.get("repeat", 0)),
         valid=str(Valid.UNKNOWN if reasons else Valid.YES),
         reasons=reasons,
-        samples=[asdict(sample) for sample in samples],
+        samples=[{**asdict(sample), "evidence": [list(ref) for ref in sample.evidence]} for sample in samples],
         means={name: mean_of(of) for name, of in _by_measure(samples).items()},
         curves={name: curve(of) for name, of in _by_measure(samples).items() if of[0].client is not None},
     )
