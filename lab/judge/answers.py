@@ -168,10 +168,10 @@ def _per_change(
 
 
 def _range(asked: Asked, arm: ArmResult, sample: Seen) -> Range:
-    """Of one value: it is good to half its width. Against a bound that half counts for the bound."""
+    """Of one value: it is good to half its width. The allowance of a bound already covers the upper half."""
     away = sample.value - _limit(asked, arm, sample)
     half = sample.width_s / 2
-    high = inf if sample.censored else away - half if is_bound(asked) else away + half
+    high = inf if sample.censored else away if is_bound(asked) else away + half
     return Range(away - half, high)
 
 

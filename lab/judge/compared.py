@@ -51,7 +51,8 @@ class Comparison:
     def words(self) -> str:
         """The verdict in words."""
         if self.found is None or self.found.p is None:
-            return f"Not settled: {many(len(self.pairs), 'pair')} give no interval; at least {LEAST} are needed."
+            give = "gives" if len(self.pairs) == 1 else "give"
+            return f"Not settled: {many(len(self.pairs), 'pair')} {give} no interval; at least {LEAST} are needed."
         mean = self.found.interval.mean
         where = self.where
         below, above = where.compare("<") is Valid.YES, where.compare(">") is Valid.YES

@@ -87,13 +87,13 @@ def _as_fields(bounds: Bounds) -> Fields:
 def _differences(
     asked: Iterable[Comparison], arms: Sequence[ArmResult], valid: Mapping[str, Sequence[TrialResult]]
 ) -> list[Difference]:
-    """What was asked, then every other measure that two arms share; the latter are corrected among themselves."""
+    """What was asked, then what else changes came to in two arms; the latter are corrected among themselves."""
     first = list(asked)
     known = {(one.measure.name, frozenset((one.first, one.second))) for one in first}
     others: list[Comparison] = []
     for one, other in combinations(arms, 2):
         for measure in ALL:
-            shared = measure.name in one.measures and measure.name in other.measures
+            shared = measure.name in one.measures and measure.name in other.measures and measure.per != "trial"
             if shared and (measure.name, frozenset((one.arm, other.arm))) not in known:
                 compared = compare(measure, other.arm, one.arm, valid)
                 if compared.pairs:
