@@ -125,8 +125,15 @@ def timed(result: Result) -> list[Measure]:
 
 
 def counted(result: Result, per: str) -> list[Measure]:
-    """The measures that are counts per "change", or whatever is counted over a "trial"."""
-    return [item for item in measures(result) if item.unit != "s" and (item.per == "change") == (per == "change")]
+    """The measures that are counts per "change", or over a "trial": those only where something was found or asked."""
+    found = [item for item in measures(result) if item.unit != "s" and (item.per == "change") == (per == "change")]
+    return [item for item in found if per == "change" or _matters(result, item)]
+
+
+def _matters(result: Result, item: Measure) -> bool:
+    """Zeros that nobody asked about are only noise."""
+    asked = any(item.name in objective.objective for objective in result.objectives)
+    return asked or any(estimate.mean for arm in result.arms if (estimate := arm.measures.get(item.name)))
 
 
 def bound_of(result: Result, arm: ArmResult, item: Measure) -> tuple[float, float] | None:
