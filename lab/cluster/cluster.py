@@ -96,6 +96,11 @@ class DockerCluster:
         `shared` (and with which run: `beside`), and how far the nodes' clock may be off ours (clock_error_ns)."""
         return self._versions
 
+    @property
+    def stacks(self) -> Mapping[str, PodStack]:
+        """The stacks that are up, by arm."""
+        return self._stacks
+
     def up(self, arm: str, compose_files: Sequence[str], environment: Mapping[str, str]) -> PodStack:
         """Build what images are missing and start every pod of an arm; returns when all agents answer.
 
