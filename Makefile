@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check test-docker bench lock clean
+.PHONY: help demo test check unit types lint test-docker bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,19 +32,23 @@ demo: $(READY)
 	@$(BIN)/lab doctor --fix
 	$(BIN)/lab run scenarios/backend_crash.py
 
+# Side by side, each one's output in one piece.
 check: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory -j2 -Otarget unit types lint
+
+unit: $(READY)
 	$(BIN)/python -m pytest -q -m "not docker and not slow"
 
-# One pytest for both tiers, so that its last line counts all tests.
-test: $(READY)
+types: $(READY)
+	$(BIN)/mypy
+
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# One pytest for both tiers, so that its last line counts all tests.
+test: lint types
 	@$(BIN)/lab doctor --fix
 	@$(BIN)/lab images
 	$(BIN)/python -m pytest -q --durations=10

@@ -163,7 +163,7 @@ def make_plan(
 
 
 def baseline_s(arm: Arm) -> float:
-    """How long clients run before anything is broken: every cache has turned over once, and the load's rate was seen."""
+    """How long clients run before anything is broken: every cache turned over once, and the load's rate was seen."""
     return max(3.0, arm.beat_s + 1.0)
 
 

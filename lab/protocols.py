@@ -244,7 +244,7 @@ class System(Protocol):
         ...
 
     def lacking(self, stack: Stack) -> Sequence[str]:
-        """What is not ready yet, a sentence each; empty when ready. Called again and again, so it must not block long."""
+        """What is not ready yet, a sentence each; empty when ready. Called again and again: it must not block long."""
         ...
 
     def leader(self, stack: Stack) -> str | None:

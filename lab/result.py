@@ -88,7 +88,7 @@ class TrialResult:
     means: dict[str, float] = field(default_factory=dict)
     """measure -> this trial's mean (counts: per change)."""
     curves: dict[str, list[list[float]]] = field(default_factory=dict)
-    """measure -> [[seconds since the change, share of (client, change) pairs that are right from then on], ...], steps."""
+    """measure -> [[seconds since the change, share of (client, change) pairs right from then on], ...], steps."""
     figures: dict[str, Any] = field(default_factory=dict)
     """Lab lag, achieved rate, exposure, torn lines, ... units in the names."""
     phases_s: dict[str, list[float]] = field(default_factory=dict)
@@ -216,4 +216,6 @@ def _nested(kind: Any, name: str, value: Any) -> Any:
         return [_build(inner, item) for item in value]
     if inner is Estimate and "mean" in value and "n" in value:
         return _build(inner, value)
-    return {key: _nested(kind, name, item) if isinstance(item, list) else _build(inner, item) for key, item in value.items()}
+    return {
+        key: _nested(kind, name, item) if isinstance(item, list) else _build(inner, item) for key, item in value.items()
+    }
