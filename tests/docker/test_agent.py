@@ -173,7 +173,7 @@ def test_collect_brings_each_event_once(cluster: DockerCluster, pair: PodStack, 
 def test_vanish_takes_the_address_away_and_it_comes_back(
     cluster: DockerCluster, pair: PodStack, node: PodNode, tmp_path: Path
 ) -> None:
-    """The host is gone with its server, and nobody refuses for it; started again it has its address and a new history."""
+    """The host is gone with its server, and nobody refuses for it; then it is back, with a new history."""
     address = node.address
     node.kill_host()
     wait_until(lambda: not node.server_running(), timeout_s=5)

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from lab.cluster import DockerCluster, cluster as module
+from lab.cluster import DockerCluster
+from lab.cluster import cluster as module
+from lab.cluster.network import free_subnets
 from lab.cluster.stack import PodStack
 from lab.cluster.sweep import sweep_run
 from lab.errors import BadInput
@@ -29,7 +31,7 @@ def test_nodes_have_names_roles_and_addresses(pair: PodStack) -> None:
     """Numbered by role, addresses by index."""
     assert list(pair.nodes) == ["server1", "server2", "waiting"]
     assert [node.name for node in pair.role("backend")] == ["server1", "server2"]
-    assert [address.rpartition(".")[2] for address in (node.address for node in pair.nodes.values())] == ["10", "11", "12"]
+    assert [node.address.rpartition(".")[2] for node in pair.nodes.values()] == ["10", "11", "12"]
 
 
 def test_plain_names_resolve_in_every_pod(pair: PodStack) -> None:
@@ -87,11 +89,10 @@ def test_a_subnet_that_somebody_took_meanwhile_is_left_to_him(
 ) -> None:
     """Two labs at once: the second takes the next subnet."""
     taken = IPv4Network(pair.pods["server1"].address + "/24", strict=False)
-    free = module.free_subnets
 
     def late(*arguments: Any) -> Iterator[IPv4Network]:
         yield taken
-        yield from free(*arguments)
+        yield from free_subnets(*arguments)
 
     monkeypatch.setattr(module, "free_subnets", late)
     stack = cluster.up("second", [PAIR], {})
