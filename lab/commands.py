@@ -6,12 +6,17 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab.catalogue import find, load, shipped
 from lab.errors import BadInput
 from lab.overrides import apply_sets, parse_sets
 from lab.plan import Plan, make_plan
 from lab.schedule import about_s, about_text, bound_text, plan_text
+
+if TYPE_CHECKING:
+    from lab.result import Result
+    from lab.store import RunFolder
 
 
 def plan_of(
@@ -100,16 +105,27 @@ def bounds_of(scenario: str, sets: Sequence[str]) -> str:
 
 def report_again(folder: Path) -> int:
     """Judge a run folder again, write its reports anew, print the result; the result's exit code."""
-    from rich.console import Console
-
     from lab.report import html, terminal
     from lab.running import rejudge
     from lab.store import RunFolder
 
     run = RunFolder.open(folder)
     result = rejudge(run, page=html.render, text=terminal.text)
-    terminal.show(result, Console(), report=str(run.shown))
+    show(result, run)
     return result.exit_code
+
+
+def show(result: Result, run: RunFolder) -> None:
+    """Print a result: in colours to a terminal, else as it stands in the run folder."""
+    from rich.console import Console
+
+    from lab.report import terminal
+
+    console = Console()
+    if console.is_terminal:
+        terminal.show(result, console, report=str(run.shown))
+    else:
+        print(terminal.text(result, report=str(run.shown)), end="")
 
 
 def examine(*, fix: bool) -> tuple[str, bool]:

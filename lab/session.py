@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.commands import plan_of
+from lab.commands import plan_of, show
 from lab.errors import BadInput, LabError
 from lab.plan import Plan
 from lab.protocols import Fields
@@ -57,8 +57,6 @@ def run_plan(file: Path, *, out: Path | None, keep: bool, share: bool) -> int:
 
 
 def _carry_out(plan: Plan, reproduce: str, *, out: Path | None, keep: bool, share: bool) -> int:
-    from rich.console import Console
-
     from lab.cluster import DockerCluster
     from lab.report import html, terminal
     from lab.report.progress import progress
@@ -67,7 +65,7 @@ def _carry_out(plan: Plan, reproduce: str, *, out: Path | None, keep: bool, shar
 
     stop = threading.Event()
     with _hearing(stop):
-        print(f"{plan.name}  seed {plan.seed}  {plan.repeats} repeats x {len(plan.arms)} arms", file=sys.stderr)
+        print(f"{plan.name}  seed {plan.seed}  {', '.join(arm.name for arm in plan.arms)}", file=sys.stderr)
         print(f"again  {reproduce}", file=sys.stderr, flush=True)
         with progress() as tell, DockerCluster(progress=tell, share=share, stop=stop) as cluster:
             folder = RunFolder.create(plan.name, plan.seed, out=out)
@@ -88,7 +86,7 @@ def _carry_out(plan: Plan, reproduce: str, *, out: Path | None, keep: bool, shar
                 if folder.report.exists():
                     tell({"what": "note", "text": f"the finished trials are reported in {folder.report}"})
                 raise
-    terminal.show(result, Console(), report=str(folder.shown))
+    show(result, folder)
     return STOPPED if stop.is_set() else result.exit_code
 
 

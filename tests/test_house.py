@@ -36,7 +36,7 @@ OWNERS = {
     "rich": "lab/report/",
     "jinja2": "lab/report/",
 }
-ALSO = {("lab/commands.py", "rich"), ("lab/session.py", "rich")}
+ALSO = {("lab/commands.py", "rich")}
 """Who opens the terminal that a report is shown in."""
 
 RUN_FILES = {"plan.json", "result.json", "report.html", "versions.json", "terminal.txt"}
