@@ -41,7 +41,7 @@ class _Line:
 
 @dataclass(slots=True)
 class _Question:
-    node: str
+    line: _Line | None
     answered: threading.Event = field(default_factory=threading.Event)
     answer: Fields | None = None
 
@@ -77,10 +77,9 @@ class Agents:
     def ask(self, node: str, op: str, arguments: Mapping[str, Any], timeout_s: float) -> Fields:
         """One operation and its answer. Raises NodeLost (or EngineLost) without one, or when the agent refuses."""
         number = next(self._numbers)
-        question = _Question(node)
         with self._lock:
             line = self._lines.get(node)
-            self._questions[number] = question
+            question = self._questions[number] = _Question(line)
         try:
             if line is None or not self._send(line, {"id": number, "op": op, **arguments}):
                 self._look()
@@ -108,6 +107,8 @@ class Agents:
         self._closed = True
         self._wake()
         self._thread.join(5)
+        if not self._lease_s:
+            self._renew()  # the thread may have sent one last short lease behind the endless one
         for line in self._lines.values():
             _close(line)
         self._waker.close()
@@ -183,7 +184,7 @@ class Agents:
         with self._lock:
             if self._lines.get(line.node) is line:  # not when its host was started anew meanwhile
                 del self._lines[line.node]
-            asked = [question for question in self._questions.values() if question.node == line.node]
+            asked = [question for question in self._questions.values() if question.line is line]
         _close(line)
         for question in asked:
             question.answered.set()
