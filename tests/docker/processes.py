@@ -18,7 +18,7 @@ class LabProcess:
 
     def __init__(self, *arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lab", *arguments],
+            [str(Path(sys.executable).with_name("lab")), *arguments],
             cwd=cwd,
             env={**os.environ, **(environment or {})},
             stdout=subprocess.PIPE,
@@ -74,15 +74,20 @@ class LabProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        # A child of the lab may hold the pipe a little longer: the janitor says its last words there.
+        self._reader.join(15)
+        if self.process.stdout is not None and not self._reader.is_alive():
+            self.process.stdout.close()
 
 
-def left_of_runs(host: str | None = None) -> list[str]:
-    """Every container, network and volume on the engine that carries a run's label."""
-    engine = ["docker", *(["-H", host] if host else [])]
+def left_of(lab: LabProcess) -> list[str]:
+    """Every container, network and volume on the engine that carries the label of this process's run."""
     found: list[str] = []
     for what in (["ps", "-a"], ["network", "ls"], ["volume", "ls"]):
-        done = subprocess.run(
-            [*engine, *what, "-q", "--filter", "label=lab.run"], capture_output=True, text=True, check=True, timeout=30
-        )
-        found += [f"{what[0]} {name}" for name in done.stdout.split()]
+        command = ["docker", *what, "--filter", "label=lab.run", "--format", '{{.Label "lab.run"}} {{.Name}}']
+        if what[0] == "ps":
+            command[-1] = command[-1].replace(".Name}", ".Names}")
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        # A run is named after its time and its process: 20261126-013028-6927-f40f.
+        found += [f"{what[0]} {line}" for line in done.stdout.splitlines() if f"-{lab.process.pid}-" in line.split()[0]]
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.wait import wait_until
-from tests.docker.processes import LabProcess, left_of_runs
+from tests.docker.processes import LabProcess, left_of
 
 pytestmark = pytest.mark.docker
 
@@ -21,7 +21,7 @@ from lab.measures import dead_but_listed_s
 from lab.systems import Scripted, Service
 
 scenario = Scenario(
-    arms=[Arm("scripted", Service(instances=3), Scripted(delays_s=(0.2, 0.4)))],
+    arms=[Arm("scripted", Service(instances=3), Scripted(delays_s=(1.0, 2.0)))],
     load=HttpClients(count=6, rate_per_s=60),
     strikes=[Strike(Crash(), target=some("backend", 1))],
     objectives=[worst(dead_but_listed_s) <= bound()],
@@ -38,28 +38,21 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def _nothing_before() -> None:
-    assert left_of_runs() == []
+def gone(lab: LabProcess, within_s: float = 10.0) -> None:
+    """Nothing that carries the run's label is left, within so many seconds."""
+    wait_until(lambda: not left_of(lab), timeout_s=within_s, every_s=0.2, message=lambda: f"left: {left_of(lab)}")
 
 
-def gone(within_s: float = 10.0) -> None:
-    """Nothing that carries a run's label is left, within so many seconds."""
-    wait_until(
-        lambda: not left_of_runs(), timeout_s=within_s, every_s=0.2, message=lambda: f"left behind: {left_of_runs()}"
-    )
-
-
-@pytest.mark.parametrize("moment", ["up", "baseline", "strike|hold", "settle"])
+@pytest.mark.parametrize("moment", ["starting", "baseline", "strike", "settle"])
 def test_kill_9_leaves_nothing_within_10_s(script: Path, moment: str) -> None:
     """SIGKILL of the lab at any moment: no container, network or volume of the run is left 10 s later."""
     with LabProcess("run", str(script), "--seed", "7", cwd=script.parent) as lab:
         lab.says(rf"\b({moment})\b")
-        if moment == "up":  # while compose still creates
-            wait_until(left_of_runs, timeout_s=30, every_s=0.02)
+        if moment == "starting":  # while compose still creates
+            wait_until(lambda: left_of(lab), timeout_s=30, every_s=0.02)
         lab.signal(signal.SIGKILL)
         lab.ends(5)
-        gone()
+        gone(lab)
 
 
 def test_ctrl_c_once_heals_collects_and_reports_what_there_is(script: Path) -> None:
@@ -73,7 +66,7 @@ def test_ctrl_c_once_heals_collects_and_reports_what_there_is(script: Path) -> N
     assert result["partial"] and result["trials"][0]["valid"] == "yes"
     assert (script.parent / "out" / "report.html").stat().st_size > 10_000
     assert "Traceback" not in lab.text
-    gone()
+    gone(lab)
 
 
 def test_ctrl_c_twice_stops_hard_and_the_janitor_cleans(script: Path) -> None:
@@ -84,7 +77,7 @@ def test_ctrl_c_twice_stops_hard_and_the_janitor_cleans(script: Path) -> None:
         lab.signal(signal.SIGINT)
         lab.ends(10)
         assert "Traceback" not in lab.text
-    gone()
+    gone(lab)
 
 
 def test_a_second_lab_waits_for_the_first(script: Path) -> None:
@@ -99,7 +92,8 @@ def test_a_second_lab_waits_for_the_first(script: Path) -> None:
             second.says(r"wait")
             assert first.ends() == 0, first.text
             assert second.ends() == 0, second.text
-    gone()
+    gone(first)
+    gone(second)
 
 
 def test_a_second_lab_with_share_runs_beside_the_first_and_says_so(script: Path) -> None:
@@ -112,4 +106,5 @@ def test_a_second_lab_with_share_runs_beside_the_first_and_says_so(script: Path)
             assert first.ends() in (0, 2), first.text
     result = json.loads((script.parent / "two" / "result.json").read_text())
     assert any("share" in note for note in result["notes"])
-    gone()
+    gone(first)
+    gone(second)
