@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy import stats
@@ -15,15 +17,18 @@ from lab.cluster import DockerCluster
 from lab.faults import Crash, GracefulStop
 from lab.measures import dead_but_listed_s, false_removals, leaving_but_listed_s
 from lab.result import Result
+from lab.store import RunFolder
 from lab.systems import Dns, Scripted, Service, ZooKeeper
 from lab.wait import wait_until
 
 pytestmark = pytest.mark.docker
 
+LabRun = Callable[..., tuple[Result, RunFolder]]
 
-def samples(result: Result, measure: str, arm: str = "") -> list[dict]:
+
+def samples(result: Result, measure: str, arm: str = "") -> list[dict[str, Any]]:
     """The samples of a measure over all valid trials."""
-    found = []
+    found: list[dict[str, Any]] = []
     for trial in result.trials:
         if trial.valid == "yes" and arm in ("", trial.arm):
             found += [sample for sample in trial.samples if sample["measure"] == measure]
@@ -35,7 +40,7 @@ def reasons(result: Result) -> str:
     return "; ".join(f"trial {trial.trial}: {reason}" for trial in result.trials for reason in trial.reasons)
 
 
-def test_a_scripted_registry_is_measured_to_within_20_ms(lab_run) -> None:
+def test_a_scripted_registry_is_measured_to_within_20_ms(lab_run: LabRun) -> None:
     """Views that change exactly 0.500, 1.000 and 3.000 s after a crash are measured so, for every client."""
     delays = (0.5, 1.0, 3.0)
     scenario = Scenario(
@@ -52,7 +57,7 @@ def test_a_scripted_registry_is_measured_to_within_20_ms(lab_run) -> None:
     assert max(map(abs, errors.values())) <= 0.020, errors
 
 
-def test_clients_of_both_arms_are_right_within_the_bounds_of_their_settings(lab_run) -> None:
+def test_clients_of_both_arms_are_right_within_the_bounds_of_their_settings(lab_run: LabRun) -> None:
     """DNS: f x interval + timeout + propagation + T + 1 + allowance, and not all inside half of it;
     ZooKeeper: between S - S/3 - 0.1 and S + tick + tick/2 + 0.3."""
     service = Service(instances=8)
@@ -77,7 +82,7 @@ def test_clients_of_both_arms_are_right_within_the_bounds_of_their_settings(lab_
     assert result.answer == "yes"
 
 
-def test_a_graceful_stop_with_zookeeper_is_seen_within_100_ms(lab_run) -> None:
+def test_a_graceful_stop_with_zookeeper_is_seen_within_100_ms(lab_run: LabRun) -> None:
     """An instance that says goodbye is out of 99 % of views within 100 ms, and nobody's request is lost."""
     scenario = Scenario(
         arms=[Arm("zookeeper", Service(instances=8), ZooKeeper(session_timeout_s=4, tick_s=0.5))],
@@ -113,7 +118,7 @@ def test_the_resolver_serves_old_answers_uniformly_over_the_ttl() -> None:
 
 
 @pytest.mark.parametrize("count", [12, 300])
-def test_the_load_keeps_its_intended_rate_or_says_it_did_not(lab_run, count: int) -> None:
+def test_the_load_keeps_its_intended_rate_or_says_it_did_not(lab_run: LabRun, count: int) -> None:
     """Twelve clients or three hundred: sent equals due, second by second, or the trial is unknown and says why."""
     scenario = Scenario(
         arms=[Arm("scripted", Service(instances=4), Scripted())],
@@ -124,7 +129,7 @@ def test_the_load_keeps_its_intended_rate_or_says_it_did_not(lab_run, count: int
     )
     result, folder = lab_run(scenario, seed="5")
     trial = result.trials[0]
-    seconds = defaultdict(int)
+    seconds: dict[str, int] = defaultdict(int)
     for event in folder.history(folder.trials()[0]).of("load.second"):
         for key in ("due", "sent", "done"):
             seconds[key] += event.fields[key]
