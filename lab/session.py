@@ -87,6 +87,8 @@ def _carry_out(plan: Plan, reproduce: str, *, out: Path | None, keep: bool, shar
                     tell({"what": "note", "text": f"the finished trials are reported in {folder.report}"})
                 raise
     show(result, folder)
+    if keep:
+        print("kept    lab shell NODE, lab logs NODE; lab clean removes it")
     return STOPPED if stop.is_set() else result.exit_code
 
 
