@@ -18,6 +18,8 @@ CONTROL = "\0lab-control"
 """The abstract socket of the pod's server; a pod's containers share it with the network namespace."""
 
 MOST_BYTES = 8 << 20
+TRUNCATED = 0x02
+"""The bit TC in the third byte of a DNS message."""
 RECORDS = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "TXT": 16, "AAAA": 28, "SRV": 33, "ANY": 255}
 _TYPES = {number: name for name, number in RECORDS.items()}
 _RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
@@ -76,18 +78,22 @@ def control(deadline: float, message: dict[str, Any]) -> dict[str, Any]:
 
 
 def dns(deadline: float, host: str, name: str, type: str = "A", port: int = 53) -> dict[str, Any]:
-    """One query over UDP: {rcode, aa, answers: [text], ttl: the smallest, None without answers}."""
+    """One query over UDP, over TCP where the answer was cut off: {rcode, aa, answers: [text], ttl: the smallest, None
+    without answers}."""
     number = random.randrange(1 << 16)
     query = struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + _name(name) + struct.pack("!2H", RECORDS[type], 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.settimeout(_left(deadline))
         peer.connect((host, port))
         peer.send(query)
-        while True:
-            answer = peer.recv(65535)
-            if answer[:2] == query[:2]:
-                return read_dns(answer)
+        while (answer := peer.recv(65535))[:2] != query[:2]:
             peer.settimeout(_left(deadline))
+    if answer[2] & TRUNCATED:  # 13 SRV records fill the 512 bytes of plain UDP
+        with _connected(deadline, host, port) as line:
+            line.sendall(struct.pack("!H", len(query)) + query)
+            size = struct.unpack("!H", _exactly(line, deadline, 2))[0]
+            answer = _exactly(line, deadline, size)
+    return read_dns(answer)
 
 
 def read_dns(message: bytes) -> dict[str, Any]:
@@ -173,6 +179,17 @@ def _all(peer: socket.socket, deadline: float, until: bytes = b"") -> bytes:
         got += part
         if not part or (until and part.endswith(until)):
             break
+    return bytes(got)
+
+
+def _exactly(peer: socket.socket, deadline: float, size: int) -> bytes:
+    got = bytearray()
+    while len(got) < size:
+        peer.settimeout(_left(deadline))
+        part = peer.recv(size - len(got))
+        if not part:
+            raise ConnectionResetError
+        got += part
     return bytes(got)
 
 

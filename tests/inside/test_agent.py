@@ -155,3 +155,33 @@ def test_dns_answers_are_read() -> None:
     }
     nothing = struct.pack("!6H", 7, 0x8403, 1, 0, 0, 0) + question
     assert read_dns(nothing) == {"rcode": "NXDOMAIN", "aa": True, "answers": [], "ttl": None}
+
+
+def test_a_dns_answer_that_was_cut_off_is_asked_for_again_over_tcp() -> None:
+    """13 SRV records fill the 512 bytes of plain UDP: with 16 instances the probe must still see them all."""
+    udp, tcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
+    tcp.bind(("127.0.0.1", 0))
+    tcp.listen()
+    port = tcp.getsockname()[1]
+    udp.bind(("127.0.0.1", port))
+
+    def serve() -> None:
+        query, peer = udp.recvfrom(512)
+        question = query[12:]
+        udp.sendto(query[:2] + b"\x87\x00" + struct.pack("!4H", 1, 0, 0, 0) + question, peer)
+        line, _ = tcp.accept()
+        with line:
+            line.recv(512)
+            record = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 5, 4) + bytes([10, 9, 0, 1])
+            whole = query[:2] + b"\x85\x00" + struct.pack("!4H", 1, 1, 0, 0) + question + record
+            line.sendall(struct.pack("!H", len(whole)) + whole)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        answer = ask("dns", timeout_s=2.0, host="127.0.0.1", name="lab.test", type="A", port=port)
+    finally:
+        server.join(5)
+        udp.close()
+        tcp.close()
+    assert answer == {"reached": True, "rcode": "NOERROR", "aa": True, "answers": ["10.9.0.1"], "ttl": 5}
