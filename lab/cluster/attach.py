@@ -130,7 +130,10 @@ class Agents:
         with self._lock:
             lines = tuple(self._lines.values())
         for line in lines:
-            self._send(line, {"op": "lease", "seconds": self._lease_s})
+            self._lease(line)
+
+    def _lease(self, line: _Line) -> None:
+        self._send(line, {"op": "lease", "seconds": self._lease_s})
 
     def _wake(self) -> None:
         with suppress(OSError):
@@ -153,6 +156,7 @@ class Agents:
                 while self._new:
                     line = self._new.popleft()
                     selector.register(line.wire, selectors.EVENT_READ, line)
+                    self._lease(line)
                 if time.monotonic() >= renew_at:
                     renew_at = time.monotonic() + RENEW_EVERY_S
                     if self._lease_s:

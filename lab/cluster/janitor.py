@@ -161,12 +161,14 @@ def _alive(group: int) -> bool:
 
 def _sweep(run: str, kept: set[str]) -> None:
     # Not imported before: a janitor that waits is small, and most have nothing to do.
+    from lab.cluster.lock import forget_run
     from lab.cluster.sweep import sweep_run
 
     deadline = time.monotonic() + TRY_FOR_S
     while True:
         try:
             sweep_run(run, kept=kept, quiet_s=QUIET_S)
+            forget_run(run)
             return
         except LabError:
             if time.monotonic() > deadline:

@@ -52,6 +52,11 @@ def hold_run(run: str) -> Lock | None:
     return lock
 
 
+def forget_run(run: str) -> None:
+    """Remove the lock file of a run that is over, where there is one."""
+    (_folder() / f"run-{run}.lock").unlink(missing_ok=True)
+
+
 def hold_engine(
     engine_id: str, run: str, progress: Progress, *, share: bool, stop: threading.Event | None = None
 ) -> Lock:
@@ -87,8 +92,12 @@ def hold_engine(
     return lock
 
 
+def _folder() -> Path:
+    return Path(tempfile.gettempdir()) / "boring-lab"
+
+
 def _open(name: str) -> Lock:
-    folder = Path(tempfile.gettempdir()) / "boring-lab"
+    folder = _folder()
     folder.mkdir(exist_ok=True)
     with suppress(PermissionError):
         folder.chmod(0o1777)  # labs of several users meet here
