@@ -98,7 +98,7 @@ def _notes(versions: Fields) -> list[str]:
         return []
     beside = versions.get("beside")
     return [
-        f"Measured with --share, beside run {beside}." if beside else "Measured with --share; no other run was there."
+        f"Measured with --share, beside {beside}." if beside else "Measured with --share; no other run was there."
     ]
 
 

@@ -149,4 +149,3 @@ def _standard_error(values: Sequence[float]) -> float:
     # Values that are all alike may differ in the last bit of their mean: that is no spread.
     scale = max(abs(float(np.max(values))), abs(float(np.min(values))))
     return 0.0 if spread <= 1e-12 * scale else spread / sqrt(len(values))
-

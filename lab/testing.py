@@ -89,8 +89,16 @@ class Tale:
     # -- what the lab and the instances tell -----------------------------------------------------------------------
 
     def strike(
-        self, fault: str, node: str, at_s: float, *, leaves: str = "dead", width_s: float = 0.0, phase: float = 0.5,
-        effective: bool = True, holds_before: bool = False,
+        self,
+        fault: str,
+        node: str,
+        at_s: float,
+        *,
+        leaves: str = "dead",
+        width_s: float = 0.0,
+        phase: float = 0.5,
+        effective: bool = True,
+        holds_before: bool = False,
     ) -> Tale:
         """A fault on a node with all its evidence; its instant lies in the middle of `width_s`."""
         number = len(self.strikes) + 1
@@ -143,8 +151,14 @@ class Tale:
     # -- what clients tell -----------------------------------------------------------------------------------------
 
     def view(
-        self, client: int, at_s: float, *, added: Sequence[str] = (), removed: Sequence[str] = (),
-        expires_s: float | None = None, **more: Any,
+        self,
+        client: int,
+        at_s: float,
+        *,
+        added: Sequence[str] = (),
+        removed: Sequence[str] = (),
+        expires_s: float | None = None,
+        **more: Any,
     ) -> Tale:
         """A client's view is replaced (with neither added nor removed: refreshed). Size and digest are filled in."""
         if expires_s is not None:
@@ -158,8 +172,16 @@ class Tale:
         return self
 
     def request(
-        self, client: int, due_s: float, node: str | None, outcome: str = "ok", *, took_s: float = 0.002,
-        sent_s: float | None = None, tried: Sequence[tuple[str, float, str]] = (), last_sent_s: float | None = None,
+        self,
+        client: int,
+        due_s: float,
+        node: str | None,
+        outcome: str = "ok",
+        *,
+        took_s: float = 0.002,
+        sent_s: float | None = None,
+        tried: Sequence[tuple[str, float, str]] = (),
+        last_sent_s: float | None = None,
         **more: Any,
     ) -> Tale:
         """One request; `tried` are (node, sent_s, why) of attempts before the last."""
@@ -168,8 +190,15 @@ class Tale:
             more["tried"] = [[name, ns(at_s), why] for name, at_s, why in tried]
             more["last_sent_ns"] = ns(tried[-1][1] + 0.001 if last_sent_s is None else last_sent_s)
         return self.tell(
-            "clients", "request", due_s + took_s, client=client, due_ns=ns(due_s), sent_ns=sent_ns, node=node,
-            outcome=outcome, **more,
+            "clients",
+            "request",
+            due_s + took_s,
+            client=client,
+            due_ns=ns(due_s),
+            sent_ns=sent_ns,
+            node=node,
+            outcome=outcome,
+            **more,
         )
 
     # -- the whole -------------------------------------------------------------------------------------------------
@@ -225,11 +254,21 @@ class Tale:
     def _plan(self) -> dict[str, Any]:
         roles = [*((node, "backend") for node in self.nodes), ("clients", "clients")]
         return {
-            "arm": self.arm, "repeat": self.repeat, "trial": self.trial, "scenario": "tale", "seed": "7",
-            "service": "shop", "expected": self.expected, "settings": {}, "clients": self.clients,
+            "arm": self.arm,
+            "repeat": self.repeat,
+            "trial": self.trial,
+            "scenario": "tale",
+            "seed": "7",
+            "service": "shop",
+            "expected": self.expected,
+            "settings": {},
+            "clients": self.clients,
             "nodes": [{"node": node, "role": role, "address": ""} for node, role in roles],
-            "rate_per_s": self.rate_per_s, "deadline_s": self.deadline_s, "bounds": self.bounds,
-            "beat": {"name": self.arm, "period_s": 5.0}, "strikes": self.strikes,
+            "rate_per_s": self.rate_per_s,
+            "deadline_s": self.deadline_s,
+            "bounds": self.bounds,
+            "beat": {"name": self.arm, "period_s": 5.0},
+            "strikes": self.strikes,
         }
 
     def _scaffold(self) -> list[tuple[str, str, int, dict[str, Any]]]:

@@ -318,7 +318,9 @@ class TrialRun:
 
     @property
     def _bounds(self) -> dict[str, Bounds]:
-        changes = {planned.fault.name for planned in self.trial.strikes} | {"return"}
+        # Where nothing is broken, what a crash would cost is still the time scale that the lab must be able to see.
+        changes = {planned.fault.name for planned in self.trial.strikes} or {"crash"}
+        changes |= {"return"}
         found = {change: self.arm.bounds(change) for change in sorted(changes)}
         return {change: bound for change, bound in found.items() if bound is not None}
 

@@ -23,8 +23,15 @@ NAMES_BOUND = {
 
 
 def trial_of(
-    arm: str, repeat: int, late_s: Sequence[float | None], *, number: int = 0, width_s: float = 0.0, phase: float = 0.5,
-    detected_s: float = 1.5, spoil: Callable[[Tale], object] | None = None,
+    arm: str,
+    repeat: int,
+    late_s: Sequence[float | None],
+    *,
+    number: int = 0,
+    width_s: float = 0.0,
+    phase: float = 0.5,
+    detected_s: float = 1.5,
+    spoil: Callable[[Tale], object] | None = None,
 ) -> TrialResult:
     """A judged trial of one crash in which client i was right again late_s[i] seconds later (None: never)."""
     bounds = {"crash": NAMES_BOUND, "return": {**NAMES_BOUND, "low_s": 0.0}}

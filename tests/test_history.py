@@ -54,7 +54,11 @@ def test_events_are_merged_by_time_writer_and_seq(tmp_path: Path) -> None:
     two = write(tmp_path / "2.jsonl", "ant", event(5, 0), event(4, 1))
     history = History.read([two, one])
     assert [(e.t_ns, e.writer, e.seq) for e in history] == [
-        (3, "zoo", 1), (4, "ant", 1), (5, "ant", 0), (5, "zoo", 0), (5, "zoo", 2)
+        (3, "zoo", 1),
+        (4, "ant", 1),
+        (5, "ant", 0),
+        (5, "zoo", 0),
+        (5, "zoo", 2),
     ]
     assert list(History(reversed(history.events))) == list(history)
 

@@ -75,12 +75,15 @@ def test_one_sample_beyond_the_bound_is_a_no() -> None:
     ]
 
 
-@pytest.mark.parametrize(("late_s", "width_s", "answer"), [
-    (8.1, 0.0, "yes"),
-    (8.101, 0.0, "no"),
-    (8.15, 0.12, "unknown"),  # 8.15 - 0.06 is inside 8.1, 8.15 is not: nobody can say
-    (8.15, 0.08, "no"),
-])
+@pytest.mark.parametrize(
+    ("late_s", "width_s", "answer"),
+    [
+        (8.1, 0.0, "yes"),
+        (8.101, 0.0, "no"),
+        (8.15, 0.12, "unknown"),  # 8.15 - 0.06 is inside 8.1, 8.15 is not: nobody can say
+        (8.15, 0.08, "no"),
+    ],
+)
 def test_the_edge_of_the_bound(late_s: float, width_s: float, answer: str) -> None:
     """Beyond its bound is what is beyond bound and allowance by more than half its own width; never a pass by width."""
     assert asked(WORST, trial_of("slow", 1, [late_s], width_s=width_s)).answer == answer
@@ -210,7 +213,7 @@ def test_an_inconclusive_difference_is_unknown_and_says_what_would_settle_it() -
     answer = only(result)
     assert answer.answer == "unknown"
     assert "The difference is not settled at 4 repeats: about " in answer.sentence
-    assert result.differences[0].words == answer.sentence[answer.sentence.index("The difference"):]
+    assert result.differences[0].words == answer.sentence[answer.sentence.index("The difference") :]
 
 
 def test_two_pairs_give_no_interval() -> None:
@@ -274,6 +277,7 @@ def test_a_number_instead_of_the_bound_has_no_allowance_but_the_width_counts() -
 @pytest.mark.parametrize("reduce", [mean, median])
 def test_means_and_medians_are_of_trials_with_their_interval(reduce: Callable[..., object]) -> None:
     """Wholly below: yes. Wholly above: no. Across: unknown. Two trials only refute, and only together."""
+
     def answer(values: Sequence[float]) -> str:
         left = reduce(dead_but_listed_s)
         return asked(left < 4, *(trial_of("slow", n, [v, v + 0.2]) for n, v in enumerate(values, 1))).answer  # type: ignore[operator]
@@ -295,6 +299,7 @@ def test_the_median_of_eight_trials() -> None:
 
 def test_totals_are_over_all_trials() -> None:
     """One lost request in one of three trials refutes `<= 0`."""
+
     def lose(tale: Tale) -> object:
         return tale.request(1, 7.0, "backend2", "fail", why="refused")
 

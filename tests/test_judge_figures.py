@@ -93,6 +93,7 @@ def test_a_trials_mean_is_the_mean_of_its_changes() -> None:
 
 def test_a_checker_that_crashes_makes_the_trial_unknown_and_is_named() -> None:
     """The others still speak."""
+
     def broken(history: History) -> Verdict:
         raise KeyError("node")
 

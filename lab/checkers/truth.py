@@ -281,9 +281,7 @@ class _Teller:
         closed_by = "end" if until_ns >= self.end_ns else "removal"
         until_ns = min(until_ns, self.end_ns)
         _, number = self._striker(edges.after_ns)
-        self.changes.append(
-            Change("", "return", "return", self.node, *edges, until_ns, closed_by, event.ref, number)
-        )
+        self.changes.append(Change("", "return", "return", self.node, *edges, until_ns, closed_by, event.ref, number))
 
     def _window(self, later: list[Event]) -> tuple[int, str]:
         back_ns = min((_at(e)[0] for e in later if e.kind in ("instance.up", "fault.healed")), default=self.end_ns)

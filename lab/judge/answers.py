@@ -72,7 +72,11 @@ def number(asked: Asked) -> float:
 
 
 def answer(
-    asked: Asked, arm: ArmResult, valid: Sequence[TrialResult], trials: Sequence[TrialResult], repeats: int,
+    asked: Asked,
+    arm: ArmResult,
+    valid: Sequence[TrialResult],
+    trials: Sequence[TrialResult],
+    repeats: int,
     expected: str = "yes",
 ) -> ObjectiveResult:
     """Answer an objective about one arm from its valid trials; `trials` are the whole run's, for why some are not."""
@@ -86,8 +90,10 @@ def answer(
     of = [seen_in(trial, asked.measure.name) for trial in valid]
     everything = [sample for seen in of for sample in seen]
     if not everything:
-        return said(Valid.UNKNOWN, f"{arm.arm}: nothing was measured in {many(len(valid), 'valid trial')}: "
-                                   f"{_nothing(asked.measure)}")
+        return said(
+            Valid.UNKNOWN,
+            f"{arm.arm}: nothing was measured in {many(len(valid), 'valid trial')}: {_nothing(asked.measure)}",
+        )
     unbounded = [sample for sample in everything if sample.bound_s is None]
     if is_bound(asked) and unbounded:
         return said(Valid.UNKNOWN, f"{arm.arm}: the settings promise nothing for {unbounded[0].where}", unbounded[:1])
@@ -150,7 +156,10 @@ def _over_trials(
 
 
 def _per_change(
-    asked: Asked, arm: ArmResult, seen: Sequence[Seen], reduce: Callable[[Sequence[float]], float],
+    asked: Asked,
+    arm: ArmResult,
+    seen: Sequence[Seen],
+    reduce: Callable[[Sequence[float]], float],
     censored_as: float | None,
 ) -> float:
     """A trial's figure relative to the limit; the mean is that of its changes' means, as everywhere."""
@@ -193,7 +202,11 @@ def _cited(asked: Asked, arm: ArmResult, everything: Sequence[Seen], value: Vali
 
 
 def _sentence(
-    asked: Asked, arm: ArmResult, valid: Sequence[TrialResult], everything: Sequence[Seen], cited: Sequence[Seen],
+    asked: Asked,
+    arm: ArmResult,
+    valid: Sequence[TrialResult],
+    everything: Sequence[Seen],
+    cited: Sequence[Seen],
     value: Valid,
 ) -> str:
     unit, name = asked.measure.unit, short(asked.measure.name)
@@ -204,21 +217,27 @@ def _sentence(
     if asked.reduction == "total":
         total = sum(sample.value for sample in everything)
         more = "at least " if any(sample.censored for sample in everything) else ""
-        return (f"{arm.arm}: {more}{quantity(total, unit)} in {many(len(valid), 'trial')}, asked was "
-                f"{asked.operator} {number(asked):g}")
+        return (
+            f"{arm.arm}: {more}{quantity(total, unit)} in {many(len(valid), 'trial')}, asked was "
+            f"{asked.operator} {number(asked):g}"
+        )
     worst = cited[0]
-    size = (f">= {quantity(worst.value, unit)}" if worst.censored else quantity(worst.value, unit))
+    size = f">= {quantity(worst.value, unit)}" if worst.censored else quantity(worst.value, unit)
     against = limit(worst.bound_s or 0.0, arm.allowance_s) if is_bound(asked) else f"{number(asked):g}"
     if value is Valid.YES:
         changes = len({(s.trial, s.change.change) for s in everything if s.change})
         covered = f", phases covered {arm.phases_covered}" if arm.phases_covered else ""
         return f"{arm.arm}: worst seen in {many(changes, 'change')} is {size} ({worst.where}){covered}; {against}"
     if value is Valid.UNKNOWN and worst.censored:
-        return (f"{arm.arm}: still {name} {size} when watched last ({worst.where}); that is not beyond {against}, "
-                "but nobody saw its end: hold longer")
+        return (
+            f"{arm.arm}: still {name} {size} when watched last ({worst.where}); that is not beyond {against}, "
+            "but nobody saw its end: hold longer"
+        )
     if value is Valid.UNKNOWN:
-        return (f"{arm.arm}: {size} ({worst.where}) is good to {worst.width_s / 2:.3f} s only, "
-                f"which cannot be told from {against}")
+        return (
+            f"{arm.arm}: {size} ({worst.where}) is good to {worst.width_s / 2:.3f} s only, "
+            f"which cannot be told from {against}"
+        )
     beyond = [sample for sample in everything if _range(asked, arm, sample).compare(asked.operator) is Valid.NO]
     what, moved_by = blame(worst, arm.bounds) if is_bound(asked) else ("", "")
     share = f" ({len(beyond)} of {many(len(everything), 'sample')})" if len(everything) > 1 else ""
@@ -241,13 +260,17 @@ def _over_trials_said(asked: Asked, arm: ArmResult, valid: Sequence[TrialResult]
     unit = asked.measure.unit
     reduce = median if asked.reduction == "median" else None
     values = [
-        reduce([sample.value for sample in seen_in(trial, asked.measure.name)]) if reduce
+        reduce([sample.value for sample in seen_in(trial, asked.measure.name)])
+        if reduce
         else trial.means[asked.measure.name]
-        for trial in valid if asked.measure.name in trial.means
+        for trial in valid
+        if asked.measure.name in trial.means
     ]
     right = "bound()" if is_bound(asked) else f"{number(asked):g}"
-    text = (f"{asked.reduction} of {many(len(values), 'trial')} "
-            f"{quantity(median(values) if reduce else fmean(values), unit)}, asked was {asked.operator} {right}")
+    text = (
+        f"{asked.reduction} of {many(len(values), 'trial')} "
+        f"{quantity(median(values) if reduce else fmean(values), unit)}, asked was {asked.operator} {right}"
+    )
     if value is not Valid.UNKNOWN:
         return text
     if len(values) < LEAST:

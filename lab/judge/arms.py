@@ -70,8 +70,11 @@ class Seen:
 
 def valid_of(trials: Sequence[TrialResult], arm: str) -> list[TrialResult]:
     """The arm's trials that count, by repeat; of two of one repeat the later one."""
-    found = {trial.repeat: trial for trial in sorted(trials, key=lambda trial: trial.trial)
-             if trial.arm == arm and trial.valid == Valid.YES}
+    found = {
+        trial.repeat: trial
+        for trial in sorted(trials, key=lambda trial: trial.trial)
+        if trial.arm == arm and trial.valid == Valid.YES
+    }
     return [found[repeat] for repeat in sorted(found)]
 
 
@@ -80,8 +83,15 @@ def seen_in(trial: TrialResult, measure: str) -> list[Seen]:
     changes = {change.change: change for change in trial.changes}
     return [
         Seen(
-            trial.trial, measure, changes.get(item["change"]), item["client"], item["value"], item["censored"],
-            item["width_s"], item["phases"], tuple((ref[0], ref[1]) for ref in item["evidence"]),
+            trial.trial,
+            measure,
+            changes.get(item["change"]),
+            item["client"],
+            item["value"],
+            item["censored"],
+            item["width_s"],
+            item["phases"],
+            tuple((ref[0], ref[1]) for ref in item["evidence"]),
         )
         for item in trial.samples
         if item["measure"] == measure
@@ -89,7 +99,10 @@ def seen_in(trial: TrialResult, measure: str) -> list[Seen]:
 
 
 def arm_result(
-    arm: str, trials: Sequence[TrialResult], bounds: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any],
+    arm: str,
+    trials: Sequence[TrialResult],
+    bounds: Mapping[str, Mapping[str, Any]],
+    settings: Mapping[str, Any],
     asked: Sequence[str] = (),
 ) -> ArmResult:
     """Everything about one arm. `bounds`: change -> low_s, high_s, phases; `asked`: measures to show even if empty."""
@@ -142,7 +155,12 @@ def estimate_of(measure: Measure, valid: Sequence[TrialResult]) -> Estimate:
         *([f"{censored} still going on when watched last: the mean is at least this"] if censored else []),
     ]
     return Estimate(
-        interval.mean, interval.low, interval.high, interval.n, measure.unit, each,
+        interval.mean,
+        interval.low,
+        interval.high,
+        interval.n,
+        measure.unit,
+        each,
         worst=worst.value,
         worst_censored=worst.censored,
         samples=len(everything),

@@ -83,19 +83,22 @@ class Comparison:
             return f"{start}no pair of valid trials. {self.words}"
         interval, unit = self.found.interval, self.measure.unit
         between = "" if interval.low is None or interval.high is None else f" {span(interval.low, interval.high, unit)}"
-        return (f"{start}{quantity(interval.mean, unit)}{between}, paired over {many(len(self.pairs), 'trial')}"
-                f"{self._changes}{self._covered}. {self.words}")
+        return (
+            f"{start}{quantity(interval.mean, unit)}{between}, paired over {many(len(self.pairs), 'trial')}"
+            f"{self._changes}{self._covered}. {self.words}"
+        )
 
     @property
     def _changes(self) -> str:
         """ " of 4 crashes": what was measured in each trial, where that is one thing."""
         per_trial = {
             tuple(sorted(Counter(c.kind for c in trial.changes if self.measure.name in c.values).items()))
-            for pair in self.pairs for trial in pair
+            for pair in self.pairs
+            for trial in pair
         }
         if len(per_trial) != 1 or len(kinds := per_trial.pop()) != 1:
             return ""
-        (kind, count), = kinds
+        ((kind, count),) = kinds
         return f" of {many(count, change_noun(kind))}"
 
     @property

@@ -27,9 +27,7 @@ def summarise(plan: Plan, trials: Sequence[TrialResult], run: Fields) -> Result:
     objectives = plan.objectives
     valid = {arm.name: valid_of(trials, arm.name) for arm in plan.arms}
     asked = [objective.measure.name for objective in objectives]
-    arms = [
-        arm_result(arm.name, trials, _bounds(plan, arm.name), arm.settings, asked) for arm in plan.arms
-    ]
+    arms = [arm_result(arm.name, trials, _bounds(plan, arm.name), arm.settings, asked) for arm in plan.arms]
     by_name = {arm.arm: arm for arm in arms}
     comparisons = {objective: asked_for(objective, valid) for objective in objectives if objective.first}
     correct(list(comparisons.values()))
@@ -102,9 +100,7 @@ def _differences(
     return [one.result() for one in (*first, *others)]
 
 
-def _sentence(
-    overall: Valid, answers: Sequence[ObjectiveResult], planned: int, finished: int, partial: bool
-) -> str:
+def _sentence(overall: Valid, answers: Sequence[ObjectiveResult], planned: int, finished: int, partial: bool) -> str:
     of = {value: [item for item in answers if item.answer == value] for value in Valid}
     count = f"{len(of[Valid.YES])} of {many(len(answers), 'objective')}"
     if overall is Valid.NO:

@@ -51,6 +51,7 @@ class Dns:
     notify_delay_s: int = 0
     tsig_secret: str = field(init=False, repr=False, compare=False, default_factory=_secret)
     name: ClassVar[str] = "dns"
+    beat_name: ClassVar[str] = "ttl"
     compose_files: ClassVar[tuple[str, ...]] = ("dns.yaml",)
     nodes: ClassVar[tuple[tuple[str, str], ...]] = (
         ("ns1", "nameserver"),

@@ -35,7 +35,9 @@ def test_no_harm_is_a_yes_with_zeros() -> None:
     history = crashed().request(1, 8.0, "backend1").history()
     effective = (next(history.of("fault.effective")).ref,)
     assert harm.check(history) == Verdict(
-        "harm", Valid.YES, (),
+        "harm",
+        Valid.YES,
+        (),
         (
             Sample("attempts_on_dead", "1:backend2", 0.0, evidence=effective),
             Sample("requests_lost", "1:backend2", 0.0, evidence=effective),

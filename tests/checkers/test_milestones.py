@@ -70,7 +70,10 @@ def test_a_goodbye_may_be_published_before_the_end_it_announces() -> None:
         tale.registry(step, "backend2", at_s)
     leaving, dead = staleness.check(tale.history()).samples
     assert {name: round(value, 6) for name, value in leaving.phases.items()} == {
-        "detection": 0.9, "publication": 0.1, "propagation": 0.1, "client cache": 5.8
+        "detection": 0.9,
+        "publication": 0.1,
+        "propagation": 0.1,
+        "client cache": 5.8,
     }
     assert dead.phases == {"detection": 0.0, "publication": 0.0, "propagation": 0.0, "client cache": 2.0}
 

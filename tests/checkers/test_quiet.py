@@ -41,7 +41,8 @@ def test_a_living_node_that_leaves_a_view_is_found_twice() -> None:
     history = Tale().view(1, 10.0, removed=["backend3"]).view(1, 12.5, added=["backend3"]).history()
     ref = (next(event.ref for event in history.of("view") if event.fields["removed"]),)
     assert quiet.check(history) == Verdict(
-        "quiet", Valid.NO,
+        "quiet",
+        Valid.NO,
         (
             "0 removals of the living from the registry, 1 from views of clients",
             "2.500 client-seconds of wrong views in 59.8 quiet client-seconds",

@@ -87,9 +87,7 @@ def test_a_second_change_of_a_kind_gets_a_number() -> None:
     """Keys are unique within a trial."""
     tale = Tale().strike("pause", "backend2", 6.0).heal("backend2", 7.0)
     tale.strike("pause", "backend2", 8.0).heal("backend2", 9.0)
-    assert [change[0] for change in told(tale)] == [
-        "1:backend2", "return:backend2", "2:backend2", "return:backend2#2"
-    ]
+    assert [change[0] for change in told(tale)] == ["1:backend2", "return:backend2", "2:backend2", "return:backend2#2"]
     assert told(tale)[1][3:] == (8.0, "removal")
 
 

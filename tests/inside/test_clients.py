@@ -314,9 +314,10 @@ def test_a_stall_does_not_silence_the_load(driver: Driver, serve: Any) -> None:
 
 def test_nonsense_is_refused_and_the_process_lives_on(driver: Driver) -> None:
     """With a sentence; and a second begin ends the first load."""
-    assert "unknown route" in driver.ask(
-        do="begin", seed="7", repeat=1, clients=1, rate_per_s=1, route={"kind": "consul"}
-    )["error"]
+    assert (
+        "unknown route"
+        in driver.ask(do="begin", seed="7", repeat=1, clients=1, rate_per_s=1, route={"kind": "consul"})["error"]
+    )
     assert "one of begin, status, end" in driver.ask(do="dance")["error"]
     assert driver.ask(do="end") == {"ok": True, "due": 0, "sent": 0, "done": 0}
     driver.begin()

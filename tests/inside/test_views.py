@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def view_of(recorder: Recorder, client: int = 1) -> ClientView:
     return view
 
 
-def events(recorder: Recorder, *kinds: str) -> list[dict]:
+def events(recorder: Recorder, *kinds: str) -> list[dict[str, Any]]:
     """What was recorded."""
     return [event.fields for event in History.read([recorder.path]).of(*kinds)]
 
