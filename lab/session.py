@@ -97,9 +97,7 @@ def _notes(versions: Fields) -> list[str]:
     if not versions.get("shared"):
         return []
     beside = versions.get("beside")
-    return [
-        f"Measured with --share, beside {beside}." if beside else "Measured with --share; no other run was there."
-    ]
+    return [f"Measured with --share, beside {beside}." if beside else "Measured with --share; no other run was there."]
 
 
 @contextmanager
