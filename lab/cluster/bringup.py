@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +29,11 @@ Say = Callable[[str], None]
 
 START_S = 30.0
 LOG = Path("/var/log/boring-lab-dockerd.log")
+PID_FILES = {
+    Path("/var/run/docker.pid"): "dockerd",
+    Path("/var/run/docker/containerd/containerd.pid"): "containerd",
+}
+"""Where each daemon keeps its number."""
 COMPOSE_PACKAGES = ("docker-compose-v2", "docker-compose-plugin", "docker-compose")
 """Where Compose v2 is found: Ubuntu, Docker's own packages, Debian 13 (Debian 12's of that name is version 1)."""
 _PLUGIN = "/usr/libexec/docker/cli-plugins/docker-compose"
@@ -83,6 +88,16 @@ def start_engine(options: Sequence[str] = (), log: Path = LOG) -> subprocess.Pop
         )
 
 
+def forget_dead(pid_files: Mapping[Path, str]) -> None:
+    """Remove what a daemon that was killed left: its number may be somebody else's by now, and then it refuses to start."""
+    for path, command in pid_files.items():
+        with suppress(OSError, ValueError):
+            number = int(path.read_text())
+            process = Path("/proc") / str(number) / "comm"
+            if not process.exists() or process.read_text().strip() != command:
+                path.unlink()
+
+
 def _bring_up_engine(say: Say) -> None:
     if not _can_install():
         raise EngineMissing(
@@ -100,11 +115,12 @@ def _bring_up_engine(say: Say) -> None:
         _apt("docker-cli")
     if _answers():
         return  # a package that was just installed may have started it
-    say(f"starting dockerd (at most {START_S:g} s, its log is {LOG})")
+    say(f"no Docker engine answers: starting dockerd (at most {START_S:g} s, its log is {LOG})")
     if Path("/run/systemd/system").is_dir():
         subprocess.run(["systemctl", "start", "docker"], check=False, capture_output=True)
         daemon = None
     else:
+        forget_dead(PID_FILES)
         daemon = start_engine()
     try:
         wait_until(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +53,13 @@ def test_compose_of_version_1_is_none(said: str, version: str | None, monkeypatc
 
     monkeypatch.setattr(subprocess, "run", run)
     assert bringup.compose_version() == version
+
+
+def test_a_pid_file_of_a_dead_daemon_is_removed_and_a_living_one_stays(tmp_path: Path) -> None:
+    """A machine whose processes were killed must not be refused an engine because a number was given anew."""
+    mine, dead = tmp_path / "mine.pid", tmp_path / "dead.pid"
+    mine.write_text(f"{os.getpid()}\n")
+    dead.write_text(f"{os.getpid()}\n")
+    own = Path("/proc/self/comm").read_text().strip()
+    bringup.forget_dead({mine: own, dead: "dockerd", tmp_path / "none.pid": "dockerd"})
+    assert mine.exists() and not dead.exists()
