@@ -89,7 +89,7 @@ def start_engine(options: Sequence[str] = (), log: Path = LOG) -> subprocess.Pop
 
 
 def forget_dead(pid_files: Mapping[Path, str]) -> None:
-    """Remove what a daemon that was killed left: its number may be somebody else's by now, and then it refuses to start."""
+    """Remove what a killed daemon left: its number may be another process by now, and then none would start."""
     for path, command in pid_files.items():
         with suppress(OSError, ValueError):
             number = int(path.read_text())
