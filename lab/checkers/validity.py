@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
-from math import ceil
 
 from lab.checkers.blindness import lateness_of, lateness_p99_ms, stalls_of
 from lab.checkers.staleness import wrong_at
@@ -52,9 +51,11 @@ def check(history: History) -> Verdict:
 
 
 def unfinished(history: History) -> Iterator[str]:
-    """The engine itself gave up, or was stopped."""
+    """The engine itself gave up, was stopped, or lost a node, which then undid its fault."""
     for event in history.of("trial.error"):
         yield f"the trial did not run to its end: {event.fields.get('text', '')}"
+    for event in history.of("lease.expired"):
+        yield f"{event.writer} heard nothing from the lab for so long that it healed its node by itself"
 
 
 def unproven(history: History, truth: Truth) -> Iterator[str]:
@@ -145,19 +146,21 @@ def underloaded(history: History, truth: Truth) -> Iterator[str]:
         yield f"{count} of the load's {expected} seconds are not accounted for"
     rate_per_s = float(begun.fields.get("rate_per_s", truth.plan.get("rate_per_s", 0.0)))
     # Until then clients are still coming, and nothing is due.
-    first = ceil(begun.fields.get("start_over_s", 0.0) + begun.fields.get("warm_up_s", 0.0))
-    whole = [seconds[i] for i in range(first, int((truth.struck_ns - begun.t_ns) / S)) if i in seconds]
-    if not whole or rate_per_s <= 0:
-        return
-    due = sum(second["due"] for second in whole)
-    planned = rate_per_s * len(whole)
-    if abs(due - planned) > RATE_SHARE * planned + SIGMAS * planned**0.5:
-        yield f"in {len(whole)} s before the strike {due} requests were due, where {planned:.0f} were intended"
-    after_ns, until_ns = begun.t_ns + first * S, truth.struck_ns
-    due, late = _late(history, after_ns, until_ns)
+    after_ns = begun.t_ns + int((begun.fields.get("start_over_s", 0.0) + begun.fields.get("warm_up_s", 0.0)) * S)
+    due, late = _late(history, after_ns, truth.struck_ns)
+    before = f"{max(0, truth.struck_ns - after_ns) / S:.1f} s before the strike"
+    yield from _missed(f"in {before}", due, rate_per_s * (truth.struck_ns - EDGE_NS - after_ns) / S)
     if late > RATE_SHARE * due:
-        span_s = (until_ns - after_ns) / S
-        yield f"{late} of {due} requests that were due in {span_s:.1f} s before the strike were not sent by then"
+        yield f"{late} of {due} requests that were due in {before} were not sent by then"
+    # What is due depends on nobody's health: whatever is broken, the intended rate goes on.
+    if (ended := next(history.of("load.end"), None)) is not None:
+        span_s = (ended.t_ns - after_ns) / S
+        yield from _missed(f"in {span_s:.1f} s from the first to the last", ended.fields["due"], rate_per_s * span_s)
+
+
+def _missed(when: str, due: int, planned: float) -> Iterator[str]:
+    if planned > 0 and abs(due - planned) > RATE_SHARE * planned + SIGMAS * planned**0.5:
+        yield f"{when} {due} requests were due, where {planned:.0f} were intended"
 
 
 def _late(history: History, after_ns: int, until_ns: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import pytest
 
 from lab.checkers import validity
 from lab.history import History
-from lab.testing import Tale, ns
+from lab.testing import PHASES, Tale, ns
 from lab.verdict import Valid
 
 
@@ -73,6 +73,13 @@ def test_an_engine_that_gave_up_is_unknown() -> None:
     """In its own words."""
     tale = good().tell("lab", "trial.error", 21.0, text="stopped by a person before it was over")
     assert reasons(tale) == ("the trial did not run to its end: stopped by a person before it was over",)
+
+
+def test_a_node_that_healed_itself_is_unknown() -> None:
+    """A pause that the agent ended is none, and nothing else tells when it ended."""
+    assert reasons(good().tell("agent/backend2", "lease.expired", 12.0)) == (
+        "agent/backend2 heard nothing from the lab for so long that it healed its node by itself",
+    )
 
 
 def test_missing_lines_are_unknown() -> None:
@@ -171,7 +178,30 @@ def test_a_load_that_fell_behind_before_the_strike_is_unknown() -> None:
     for number in range(250):
         tale.request(1, 2.0 + number * 0.004, "backend1")
     (reason,) = reasons(tale)
-    assert reason == "in 4 s before the strike 1850 requests were due, where 1600 were intended"
+    assert reason == "in 4.0 s before the strike 1810 requests were due, where 1560 were intended"
+
+
+def test_a_load_that_was_silent_is_unknown_however_short_the_baseline() -> None:
+    """No whole second lies between the last client's start and the strike; the counts all agree on nothing."""
+    tale = Tale(phases={**PHASES, "strike": 2.5}, rate_per_s=50.0)
+    tale.strike("crash", "backend2", 6.0).everybody(9.0, removed=["backend2"])
+    verdict = validity.check(tale.without(lambda _, kind, __: kind in ("request", "load.second", "load.end")))
+    assert verdict.valid is Valid.UNKNOWN
+    assert "in 1.5 s before the strike 0 requests were due, where 70 were intended" in verdict.reasons
+
+
+def test_a_load_that_fell_silent_after_the_strike_is_unknown() -> None:
+    """Half of what was intended in the whole trial was never due, and every count agrees."""
+    tale = good(rate_per_s=50.0)
+    tale.rate_per_s = 0.0
+    for number in range(750):
+        tale.request(1, (number + 0.5) / 50, "backend1")
+    history = tale.history()
+    begun = next(history.of("load.begin"))
+    begun.fields["rate_per_s"] = 50.0
+    assert validity.check(history).reasons == (
+        "in 29.0 s from the first to the last 750 requests were due, where 1451 were intended",
+    )
 
 
 def test_poisson_noise_is_not_a_missed_rate() -> None:
