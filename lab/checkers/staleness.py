@@ -2,7 +2,8 @@
 
 A sample is one client and one change. It runs from the middle of the change's interval to the *last* instant at which
 the client was wrong about that node, and never below 0: inside the interval nobody can be late. What was still wrong
-when the window closed is censored: the truth is at least that.
+when the window closed is censored: the truth is at least that. So is a removal after which a client knew nobody at all
+until its window closed.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ _COUNTS = (
     "relapses",
     "unconfirmed",
     "clamped_to_zero",
+    "forgot_everybody",
 )
 
 
@@ -91,7 +93,7 @@ class _Watch:
             return None
         end_ns, relapses = change.after_ns, 0
         turned: tuple[tuple[str, int], ...] = ()
-        is_wrong = was_right = False
+        is_wrong = was_right = forgot = False
         for span in its.spans(change.after_ns, change.until_ns):
             is_wrong = (change.node in span.nodes) == listing_is_wrong
             if is_wrong:
@@ -100,7 +102,11 @@ class _Watch:
             elif not was_right:
                 turned = (span.ref,)
             was_right = not is_wrong
-        censored = is_wrong or self._unconfirmed(change, its, end_ns)
+            forgot = not span.nodes and bool(self.truth.serving(span.start_ns))
+        # Whoever knows nobody at all, though some serve, has not learned of a removal: its discovery broke.
+        forgot = forgot and listing_is_wrong and end_ns > change.after_ns
+        self.counts["forgot_everybody"] += forgot
+        censored = is_wrong or forgot or self._unconfirmed(change, its, end_ns)
         self._count(change, its, end_ns, relapses)
         writers = frozenset({"clients", f"agent/{change.node}"})
         names = [phase["name"] for phase in self.truth.bound(change).get("phases", ())]

@@ -17,6 +17,7 @@ COUNTS = {
     "relapses": 0,
     "unconfirmed": 0,
     "clamped_to_zero": 0,
+    "forgot_everybody": 0,
     "clients_wrong_at_baseline": 0,
 }
 
@@ -116,6 +117,24 @@ def test_a_view_with_no_successor_is_empty_from_its_expiry() -> None:
     """An expired view lists nobody, so it does not list the dead."""
     tale = crashed(clients=1).view(1, 5.5, expires_s=9.5)
     assert values(tale) == [3.5]
+
+
+def test_a_client_that_knows_nobody_any_more_has_not_learned_of_a_removal() -> None:
+    """The resolver died behind the crash: an empty view does not list the dead, but that is nobody's merit."""
+    tale = crashed(clients=2).view(1, 9.0, removed=["backend2"])
+    tale.view(2, 8.0, removed=tale.expected)
+    verdict = staleness.check(tale.history())
+    assert [(sample.value, sample.censored) for sample in verdict.samples] == [(3.0, False), (2.0, True)]
+    assert verdict.figures == COUNTS | {"forgot_everybody": 1}
+    back = crashed(clients=1).view(1, 8.0, removed=tale.expected).view(1, 8.5, added=["backend1", "backend3"])
+    assert [(s.value, s.censored) for s in staleness.check(back.history()).samples] == [(2.0, False)]
+
+
+def test_where_nobody_serves_any_more_an_empty_view_is_right() -> None:
+    """The only instance crashed."""
+    tale = crashed(clients=1, instances=2, spare=0).strike("crash", "backend1", 6.0)
+    tale.everybody(9.0, removed=["backend1", "backend2"])
+    assert [sample.censored for sample in staleness.check(tale.history()).samples] == [False, False]
 
 
 def test_a_client_that_was_wrong_at_the_baseline_is_excluded_and_counted() -> None:
