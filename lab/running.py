@@ -39,7 +39,6 @@ def conduct(
     """
     desk = _Desk(plan, folder, page, text, {"reproduce": reproduce, "notes": notes or []}, progress)
     folder.write_plan(plan.to_json())
-    folder.write_versions(cluster.versions)
     desk.run["versions"] = cluster.versions
     run(plan, folder, cluster=cluster, judge=desk.judge, progress=progress, stop=stop, keep=keep)
     return desk.report()
@@ -95,6 +94,7 @@ class _Desk:
     def report(self) -> Result:
         """Everything that is known by now, on disk."""
         result = summarise(self.plan, self.trials, self.run)
+        self.folder.write_versions(self.run["versions"])  # images are named as stacks come up
         _write(self.folder, result, self.page, self.text)
         return result
 
