@@ -58,7 +58,7 @@ def check(history: History) -> Verdict:
     figures = {**ledger.counts, "requests": requests}
     if not requests:
         return Verdict(NAME, Valid.UNKNOWN, ("no request was made: nothing could be lost",), (), figures)
-    samples = tuple(sample for window in windows for sample in _samples(window))
+    samples = tuple(sample for window in windows for sample in _samples(window, truth.backends))
     return Verdict(NAME, Valid.YES, (), samples, figures)
 
 
@@ -133,12 +133,14 @@ def _cite(cited: list[tuple[str, int]] | None, event: Event) -> list[tuple[str, 
     return cited
 
 
-def _samples(window: Window) -> Iterator[Sample]:
+def _samples(window: Window, backends: frozenset[str]) -> Iterator[Sample]:
+    """What was lost; and attempts, where the node could be called at all: a name server is in no view."""
     change = window.change
+    could_be_called = change.what == "removal" and change.node in backends
     counts = (
         (attempts_on_dead.name, window.attempts, window.tried),
         (requests_lost.name, window.lost, window.unanswered),
     )
     for name, count, cited in counts:
-        if name == requests_lost.name or change.what == "removal":
+        if name == requests_lost.name or could_be_called:
             yield Sample(name, change.key, float(count), width_s=0.0, evidence=(change.ref, *(cited or ())))

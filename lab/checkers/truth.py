@@ -167,7 +167,9 @@ class Truth:
         return frozenset(node for node in self.backends if self.lives[node].dead_at(t_ns))
 
     def bound(self, change: Change) -> Mapping[str, Any]:
-        """The configured bound of a change, {} where there is none."""
+        """The configured bound of a change, {} where there is none: settings promise something of instances only."""
+        if change.node not in self.backends:
+            return {}
         found: Mapping[str, Any] = self.plan.get("bounds", {}).get(change.fault, {})
         return found
 

@@ -108,3 +108,4 @@ def test_a_name_server_is_alive_until_it_is_struck() -> None:
     truth = truth_of(Tale().strike("crash", "ns1", 6.0).history())
     assert [change.key for change in truth.changes] == ["1:ns1"]
     assert "ns1" not in truth.backends
+    assert truth.bound(truth.changes[0]) == {}  # what a crash is promised to cost is an instance's
