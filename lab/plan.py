@@ -178,6 +178,16 @@ def hold_limit_s(scenario: Scenario, arm: Arm) -> float:
     return scenario.hold_s if scenario.hold_s is not None else MARGIN * bound_s(scenario, arm) + 1.5
 
 
+def spread_s(arm: Arm, trial: Trial) -> float:
+    """How long a hold goes on when everybody is right, before a return.
+
+    It ends in step with the beat: when the last cache was refreshed. Healed at once, every return would meet the same
+    phase of the TTL. The first strike's phase covers the beat evenly over the repeats: returns wait for so much of it.
+    """
+    returns = any(planned.for_s is None and planned.fault.leaves == "dead" for planned in trial.strikes)
+    return trial.strikes[0].phase * arm.beat_s if returns else 0.0
+
+
 def settle_limit_s(scenario: Scenario, arm: Arm) -> float:
     """The same for the return, with time for the servers to start."""
     return MARGIN * bound_s(scenario, arm) + 10.0

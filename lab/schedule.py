@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from lab.plan import Plan, Trial, baseline_s, bound_s, hold_limit_s, settle_limit_s
+from lab.plan import Plan, Trial, baseline_s, bound_s, hold_limit_s, settle_limit_s, spread_s
 from lab.protocols import Bounds
 from lab.scenario import Arm, Scenario
 
@@ -60,7 +60,8 @@ def _trial_about_s(plan: Plan, trial: Trial) -> float:
         return baseline_s(arm) + scenario.quiet_s + TRIAL_S
     # A worst client comes close to its bound, the middle of it is what the phases add up to on average.
     wrong_s = 0.8 * bound_s(scenario, arm)
-    return baseline_s(arm) + arm.beat_s / 2 + trial.strikes[-1].at_s + 2 * wrong_s + TRIAL_S
+    struck_s = arm.beat_s / 2 + trial.strikes[-1].at_s + spread_s(arm, trial)
+    return baseline_s(arm) + struck_s + 2 * wrong_s + TRIAL_S
 
 
 def _trial_lines(plan: Plan, trial: Trial) -> list[str]:
@@ -81,8 +82,10 @@ def _trial_lines(plan: Plan, trial: Trial) -> list[str]:
         ends = f" for {planned.for_s:g} s" if planned.for_s is not None else ""
         what = f"{planned.fault.name} {planned.target}{ends}{phase if arm.beat_s > 0 else ''}"
         lines.append(_step(f"T + {planned.at_s:.2f}", what))
-    last_s = trial.strikes[-1].at_s + hold_limit_s(scenario, arm)
-    lines.append(_step(f"<= T + {last_s:.2f}", "hold: until every client has been right for 1 s"))
+    on_s = spread_s(arm, trial)
+    last_s = trial.strikes[-1].at_s + hold_limit_s(scenario, arm) + on_s
+    hold = "hold: until every client has been right for 1 s" + (f", and {on_s:.2f} s on" if on_s else "")
+    lines.append(_step(f"<= T + {last_s:.2f}", hold))
     last_s += settle_limit_s(scenario, arm)
     return [*lines, _step(f"<= T + {last_s:.2f}", "heal, settle, collect")]
 

@@ -13,7 +13,7 @@ from typing import Any
 from lab.clock import S
 from lab.errors import EngineLost, LabError, NodeLost
 from lab.history import Recorder
-from lab.plan import Plan, PlannedStrike, Trial, baseline_s, hold_limit_s, settle_limit_s
+from lab.plan import Plan, PlannedStrike, Trial, baseline_s, hold_limit_s, settle_limit_s, spread_s
 from lab.protocols import Beat, Bounds, Cluster, Fields, Injection, Progress, Stack
 from lab.scenario import Arm
 from lab.strike import Log, heal, site_of, strike
@@ -92,8 +92,10 @@ class TrialRun:
             with ThreadPoolExecutor(len(self.trial.strikes)) as pool:
                 flying = [pool.submit(self._strike, planned, beat, first_ns) for planned in self.trial.strikes]
                 self._until_at(first_ns + int(span_s * S), "striking")
-                with self._phase("hold", self._hold_limit_s):
+                on_s = spread_s(self.arm, self.trial)
+                with self._phase("hold", self._hold_limit_s + on_s):
                     self._hold(flying)
+                    self._pause_s(on_s, "returns are spread over the beat")
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -310,7 +312,8 @@ class TrialRun:
     def _while_struck(self) -> frozenset[str]:
         dead = {planned.target for planned in self.effective if planned.fault.leaves == "dead"}
         alive = {planned.target for planned in self.effective if planned.fault.leaves == "alive"}
-        return (self._at_start - dead) | alive
+        backends = {node for node, role in self.arm.nodes if role == "backend"}
+        return (self._at_start - dead) | (alive & backends)
 
     @property
     def _baseline_s(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from lab import Arm, Strike, every, named, some, total
 from lab.errors import BadInput
 from lab.faults import Crash, Pause
 from lab.measures import false_removals
-from lab.plan import Plan, Trial, make_plan
+from lab.plan import Plan, Trial, make_plan, spread_s
 from lab.schedule import about_text, bound_text, plan_text
 from tests.stand_in import Backends, Names, scenario
 
@@ -55,6 +56,17 @@ def test_trials_go_a_b_b_a() -> None:
     assert [t.arm for t in plan.trials] == ["slow", "quick", "quick", "slow"] * 2
     assert [t.repeat for t in plan.trials] == [1, 1, 2, 2, 3, 3, 4, 4]
     assert [t.number for t in plan.trials] == list(range(1, 9))
+
+
+def test_returns_are_spread_over_the_beat() -> None:
+    """A hold ends when the caches were refreshed: healed at once, every return would meet the same phase of the TTL."""
+    plan = make_plan(scenario(repeats=8), 7)
+    arm = plan.arm("slow")
+    shares = sorted(spread_s(arm, trial) / arm.beat_s for trial in plan.trials if trial.arm == "slow")
+    assert {int(4 * share) for share in shares} == {0, 1, 2, 3}
+    assert all(0.02 < late - early < 0.3 for early, late in pairwise(shares))
+    healed = make_plan(scenario(strikes=[Strike(Crash(), target=some("backend", 1), for_s=20.0)]), 7).trials[0]
+    assert spread_s(arm, healed) == 0.0  # the strike itself says when it ends
 
 
 def test_arms_share_their_draws() -> None:
