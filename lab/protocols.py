@@ -68,6 +68,8 @@ class Beat:
     name: str
     period_s: float
     at_ns: int
+    seen: bool = True
+    """False where nobody can see when it strikes: `at_ns` is only where counting begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,6 @@ def _phase(beat: Beat, injection: Injection, planned: float) -> dict[str, Any]:
         "beat": beat.name,
         "period_s": beat.period_s,
         "planned": planned,
-        "achieved": round(achieved, 4),
+        "achieved": round(achieved, 4) if beat.seen else None,
         "beat_at_ns": beat.at_ns,
     }

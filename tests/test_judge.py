@@ -18,6 +18,7 @@ from lab.measures import (
     wrong_view_s,
 )
 from lab.plan import make_plan
+from lab.report import words as report_words
 from lab.result import ObjectiveResult, Result, TrialResult
 from lab.testing import Tale
 from tests.made_runs import run_of, trial_of
@@ -198,6 +199,33 @@ def compared(slow: Sequence[float], quick: Sequence[float], *objectives: object)
         [trial_of("quick", n, [value]) for n, value in enumerate(quick, 1)],
         objectives=list(objectives) or [FASTER],
     )
+
+
+def healed(tale: Tale) -> object:
+    tale.heal("backend2", 20.0).up("backend2", 20.3)
+    return tale.everybody(22.0 + tale.repeat / 10, added=["backend2"])
+
+
+def test_phases_are_covered_by_strikes_not_by_returns() -> None:
+    """A return is healed when it is healed: that strikes met every phase of the TTL says nothing of it."""
+    slow = [trial_of("slow", n, [4.0, 4.1], phase=n / 4 - 0.1, spoil=healed) for n in range(1, 5)]
+    quick = [trial_of("quick", n, [2.0 + n / 9, 2.0], phase=n / 4 - 0.1, spoil=healed) for n in range(1, 5)]
+    back = [worst(alive_but_missing_s) <= 5, difference(alive_but_missing_s, "quick", "slow") < 1]
+    result = run_of(slow, quick, objectives=[*back, worst(dead_but_listed_s) <= 5, FASTER])
+    said = {item.objective: item.sentence for item in result.objectives}
+    assert [("phases covered" in sentence) for sentence in said.values()] == [False, False, True, True]
+    shown = {item.measure: report_words.difference(result, item) for item in result.differences}
+    assert "phases covered" not in shown["alive_but_missing_s"]
+    assert shown["dead_but_listed_s"].endswith(", phases covered 4 of 4")
+
+
+def test_phases_that_one_arm_alone_covers_are_its_own() -> None:
+    """Nobody sees when a session's heartbeat comes."""
+    slow = [trial_of("slow", n, [4.0 + n / 9], phase=0.1) for n in range(1, 4)]
+    quick = [trial_of("quick", n, [2.0]) for n in range(1, 4)]
+    for trial in quick:
+        trial.changes[0].phase_achieved = None
+    assert ", phases covered 1 of 4 in slow. quick is faster" in only(run_of(slow, quick, objectives=[FASTER])).sentence
 
 
 def test_a_clear_difference_the_other_way_is_a_no() -> None:

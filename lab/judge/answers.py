@@ -13,7 +13,7 @@ from math import inf
 from statistics import fmean, median
 from typing import Protocol
 
-from lab.judge.arms import Seen, blame, seen_in
+from lab.judge.arms import Seen, blame, covered, seen_in
 from lab.judge.words import limit, many, quantity, short
 from lab.measures import Measure, false_removals, wrong_view_s
 from lab.result import ArmResult, ObjectiveResult, TrialResult
@@ -226,8 +226,9 @@ def _sentence(
     against = limit(worst.bound_s or 0.0, arm.allowance_s) if is_bound(asked) else f"{number(asked):g}"
     if value is Valid.YES:
         changes = len({(s.trial, s.change.change) for s in everything if s.change})
-        covered = f", phases covered {arm.phases_covered}" if arm.phases_covered else ""
-        return f"{arm.arm}: worst seen in {many(changes, 'change')} is {size} ({worst.where}){covered}; {against}"
+        of_beat = covered(valid, asked.measure.name)
+        phases = f", phases covered {of_beat}" if of_beat else ""
+        return f"{arm.arm}: worst seen in {many(changes, 'change')} is {size} ({worst.where}){phases}; {against}"
     if value is Valid.UNKNOWN and worst.censored:
         return (
             f"{arm.arm}: still {name} {size} when watched last ({worst.where}); that is not beyond {against}, "

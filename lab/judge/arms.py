@@ -131,10 +131,16 @@ def allowance_of(valid: Sequence[TrialResult]) -> float:
     return max(ALLOWANCE_S, LAGS * max(lags_ms, default=0.0) / 1000)
 
 
-def covered(valid: Sequence[TrialResult]) -> str:
-    """ "4 of 4": in how many quarters of the beat a strike fell; "" where there is no beat."""
+def covered(valid: Sequence[TrialResult], measure: str | None = None) -> str:
+    """ "4 of 4": in how many quarters of the beat a strike fell; "" where there is no beat, or nobody saw it.
+
+    Of a measure, only those changes count that it was measured of: strikes race against the beat, returns do not.
+    """
     achieved = [
-        change.phase_achieved for trial in valid for change in trial.changes if change.phase_achieved is not None
+        change.phase_achieved
+        for trial in valid
+        for change in trial.changes
+        if change.phase_achieved is not None and (measure is None or measure in change.values)
     ]
     return f"{len({min(3, int(phase * 4)) for phase in achieved})} of 4" if achieved else ""
 

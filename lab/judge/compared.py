@@ -103,8 +103,11 @@ class Comparison:
 
     @property
     def _covered(self) -> str:
-        both = {text for side in (0, 1) if (text := covered([pair[side] for pair in self.pairs]))}
-        return f", phases covered {min(both)}" if both else ""
+        first, second = (covered([pair[side] for pair in self.pairs], self.measure.name) for side in (0, 1))
+        if first and second:
+            return f", phases covered {min(first, second)}"
+        one = f"{first} in {self.first}" if first else f"{second} in {self.second}" if second else ""
+        return f", phases covered {one}" if one else ""
 
     def result(self) -> Difference:
         """As a report shows it."""

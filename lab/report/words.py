@@ -168,8 +168,15 @@ def difference(result: Result, item: Difference) -> str:
     }
     if len(changes) == 1 and (count := changes.pop()) > 1:
         start += f" of {plural(count, 'change')}"
-    covered = {arm.phases_covered for arm in arms if arm.phases_covered}
-    return f"{start}, phases covered {covered.pop()}" if len(covered) == 1 else start
+    covered = {arm.phases_covered for arm in arms}
+    raced = any(
+        change.phase_achieved is not None and item.measure in change.values
+        for arm in arms
+        for trial in valid_trials(result, arm.arm)
+        for change in trial.changes
+    )
+    text = covered.pop() if raced and len(covered) == 1 else ""  # strikes race against a beat, returns do not
+    return f"{start}, phases covered {text}" if text else start
 
 
 def short(item: Measure) -> str:

@@ -138,7 +138,7 @@ class ZooKeeper:
         the instant given is now, so strikes are spread over a heartbeat, but which part of it each meets stays unknown.
         """
         try:
-            return Beat("heartbeat", self.beat_s, stack.nodes["observer"].tell("ping")["t_ns"])
+            return Beat("heartbeat", self.beat_s, stack.nodes["observer"].tell("ping")["t_ns"], seen=False)
         except NodeLost:
             return None
 
