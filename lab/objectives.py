@@ -53,6 +53,8 @@ class Objective:
         if isinstance(self.right, Bound):
             if self.reduction == "difference":
                 raise BadInput(f"{self}: a difference has no bound; compare it with a number")
+            if self.reduction == "total":
+                raise BadInput(f"{self}: a total has no bound, for a bound is one change's; compare it with a number")
             if not self.measure.bounded_by:
                 raise BadInput(f"{self}: no setting bounds {self.measure.name}; compare it with a number")
         elif isinstance(self.right, bool) or not isinstance(self.right, int | float) or not math.isfinite(self.right):

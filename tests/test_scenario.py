@@ -133,6 +133,7 @@ Wrong = Callable[[], object]
         (lambda: worst(attempts_on_dead) <= bound(), "no setting bounds attempts_on_dead"),
         (lambda: worst(dead_but_listed_s) < "5", "neither a number nor bound"),  # type: ignore[operator]
         (lambda: difference(dead_but_listed_s, "a", "b") < bound(), "a difference has no bound"),
+        (lambda: total(dead_but_listed_s) <= bound(), "a total has no bound"),
         (lambda: difference(dead_but_listed_s, "a", "a"), "two different arms"),
         (lambda: worst("dead_but_listed_s"), "not a measure"),  # type: ignore[arg-type]
         (lambda: scenario(strikes=[Strike(Crash(), some("backend", 9))]), "asks for 9 nodes, but there are 8"),

@@ -99,7 +99,9 @@ def answer(
         return said(Valid.UNKNOWN, f"{arm.arm}: the settings promise nothing for {unbounded[0].where}", unbounded[:1])
     found = REDUCTIONS[asked.reduction](asked, arm, [seen for seen in of if seen])
     value = found.compare(asked.operator)
-    short_of = len(valid) <= ENOUGH * repeats
+    # A sum grows with every trial: a total of some, below a limit that all may use up together, is not that of all.
+    partly = asked.reduction == "total" and asked.operator in ("<", "<=") and number(asked) > 0
+    short_of = len(valid) < repeats if partly else len(valid) <= ENOUGH * repeats
     cited = _cited(asked, arm, everything, value)
     sentence = _sentence(asked, arm, valid, everything, cited, value)
     if value is Valid.YES and short_of:
