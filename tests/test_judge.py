@@ -161,6 +161,29 @@ def test_a_replaced_trial_counts_once() -> None:
     assert result.arms[0].measures["dead_but_listed_s"].each == [4.5, 4.0]
 
 
+def test_a_replaced_trial_that_is_valid_when_judged_again_still_counts_once() -> None:
+    """In the figures, in the page, and a note says which one counts."""
+    first, again = trial_of("slow", 1, [4.0]), trial_of("slow", 1, [4.5], number=99)
+    result = run_of([first, trial_of("slow", 2, [4.0]), again], objectives=[WORST], repeats=2)
+    assert result.arms[0].measures["dead_but_listed_s"].each == [4.5, 4.0]
+    assert [trial.trial for trial in report_words.valid_trials(result, "slow")] == [2, 99]
+    assert result.notes == ["trial 1 (slow, repeat 1) is valid, but trial 99 stands for it"]
+
+
+def test_who_is_left_out_of_the_figures_is_told() -> None:
+    """A client that was wrong before the strike, and one that came to know nobody."""
+
+    def spoil(tale: Tale) -> object:
+        return tale.view(3, 3.0, removed=["backend4"]).view(2, 7.0, removed=tale.expected)
+
+    result = run_of([trial_of("slow", 1, [4.0, None, None], spoil=spoil)], objectives=[WORST])
+    assert result.notes == [
+        "slow: 1 of 3 pairs of a client and a change are left out: the client was wrong before the change",
+        "slow: 1 of 2 times a client did not learn of a change but knew nobody any more; this counts as not over",
+    ]
+    assert only(result).answer == "unknown"
+
+
 def test_a_run_cut_short_holds_nothing_but_can_be_refuted() -> None:
     """Ctrl-C after one of four trials."""
     good = run_of([trial_of("slow", 1, [4.0])], objectives=[WORST], repeats=4)
@@ -335,6 +358,9 @@ def test_totals_are_over_all_trials() -> None:
     assert asked(total(requests_lost) <= 0, *none).answer == "yes"
     answer = asked(total(requests_lost) <= 0, *none[:2], trial_of("slow", 3, [4.0], spoil=lose))
     assert (answer.answer, answer.sentence) == ("no", "slow: 1 request in 3 trials, asked was <= 0")
+    unseen = trial_of("slow", 3, [4.0], spoil=lambda t: t.stall("clients", 8.0, 11.0))
+    assert asked(total(requests_lost) <= 5, *none).answer == "yes"
+    assert asked(total(requests_lost) <= 5, *none[:2], unseen).answer == "unknown"  # it may have lost six
 
 
 def quiet_trial(repeat: int, **settings: object) -> TrialResult:

@@ -16,6 +16,7 @@ from lab.protocols import Bounds, Fields
 from lab.result import ArmResult, Difference, ObjectiveResult, Result, TrialResult
 from lab.verdict import Valid, worst
 
+_EXCLUDED = ("excluded_wrong_at_baseline", "excluded_wrong_before_change", "excluded_closed")
 EXIT_CODES = {Valid.YES: 0, Valid.NO: 1, Valid.UNKNOWN: 2}
 
 
@@ -64,7 +65,7 @@ def summarise(plan: Plan, trials: Sequence[TrialResult], run: Fields) -> Result:
         demonstration=bool(plan.scenario.demonstration or plan.scenario.expects),
         reproduce=str(run.get("reproduce", "")),
         versions=dict(run.get("versions") or {}),
-        notes=[*(run.get("notes") or []), *_not_asked(plan)],
+        notes=[*(run.get("notes") or []), *_not_asked(plan), *_not_watched(arms, valid), *_stood_in(trials, valid)],
     )
 
 
@@ -113,6 +114,34 @@ def _sentence(overall: Valid, answers: Sequence[ObjectiveResult], planned: int, 
     if not answers:
         return "Unknown: no objective was asked of the arms that were run."
     return f"Unknown: {of[Valid.UNKNOWN][0].sentence} ({count} hold)"
+
+
+def _not_watched(arms: Sequence[ArmResult], valid: Mapping[str, Sequence[TrialResult]]) -> Iterator[str]:
+    """How many pairs of a client and a change are missing from the figures, because the client was wrong before it."""
+    for arm in arms:
+        of = valid[arm.arm]
+        left_out = sum(int(trial.figures.get(name) or 0) for trial in of for name in _EXCLUDED)
+        seen = sum(sample["client"] is not None for trial in of for sample in trial.samples)
+        forgot = sum(int(trial.figures.get("forgot_everybody") or 0) for trial in of)
+        if left_out:
+            yield (
+                f"{arm.arm}: {left_out} of {seen + left_out} pairs of a client and a change are left out: "
+                "the client was wrong before the change"
+            )
+        if forgot:
+            yield (
+                f"{arm.arm}: {forgot} of {seen} times a client did not learn of a change but knew nobody any more; "
+                "this counts as not over"
+            )
+
+
+def _stood_in(trials: Sequence[TrialResult], valid: Mapping[str, Sequence[TrialResult]]) -> Iterator[str]:
+    """Trials that are valid and do not count, because another one of the same repeat does (a run judged again)."""
+    counting = {(arm, trial.repeat): trial.trial for arm, of in valid.items() for trial in of}
+    for trial in trials:
+        other = counting.get((trial.arm, trial.repeat))
+        if trial.valid == Valid.YES and other is not None and other != trial.trial:
+            yield f"trial {trial.trial} ({trial.arm}, repeat {trial.repeat}) is valid, but trial {other} stands for it"
 
 
 def _not_asked(plan: Plan) -> Iterator[str]:

@@ -152,8 +152,13 @@ def bound_of(result: Result, arm: ArmResult, item: Measure) -> tuple[float, floa
 
 
 def valid_trials(result: Result, arm: str) -> list[TrialResult]:
-    """The arm's trials that count."""
-    return [trial for trial in result.trials if trial.arm == arm and trial.valid == "yes"]
+    """The arm's trials that count: of two of one repeat (a run judged again) the later one."""
+    counting = {
+        trial.repeat: trial
+        for trial in sorted(result.trials, key=lambda trial: trial.trial)
+        if trial.arm == arm and trial.valid == "yes"
+    }
+    return [trial for trial in result.trials if counting.get(trial.repeat) is trial]
 
 
 def difference(result: Result, item: Difference) -> str:
