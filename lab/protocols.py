@@ -125,7 +125,7 @@ class Stack(Protocol):
     def arm(self) -> str: ...
     @property
     def nodes(self) -> Mapping[str, Node]:
-        """Every node by name, in the order of the compose files."""
+        """Every node by name, by service and number."""
         ...
 
     def role(self, role: str) -> Sequence[Node]:
@@ -154,7 +154,7 @@ class Cluster(Protocol):
         ...
 
     def logs(self, stack: Stack, folder: Path) -> None:
-        """Put each server's log into `folder` as NODE.log, and the podified compose file as compose.json."""
+        """Put each server's log into `folder`/logs as NODE.log, and the podified compose file as compose.json."""
         ...
 
     def now_ns(self) -> int:

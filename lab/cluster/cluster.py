@@ -78,6 +78,7 @@ class DockerCluster:
                 "shared": share,
                 "beside": self._lock.beside,
                 "images": {},
+                "packages": {},
                 "clock_error_ns": 0,
             }
         except BaseException:
@@ -92,8 +93,9 @@ class DockerCluster:
 
     @property
     def versions(self) -> Fields:
-        """engine, compose, kernel, cores, memory_bytes, images {name: full name with tag}, whether the engine was
-        `shared` (and with which run: `beside`), and how far the nodes' clock may be off ours (clock_error_ns)."""
+        """engine, compose, kernel, cores, memory_bytes, images {name: full name with tag}, packages {name: version} of
+        the servers, whether the engine was `shared` (and with which run: `beside`), and how far the nodes' clock may be
+        off ours (clock_error_ns)."""
         return self._versions
 
     @property
@@ -120,6 +122,7 @@ class DockerCluster:
             stack = self._stack(arm, planned, at, file.read_bytes())
             self._stacks[arm] = stack
             stack.start(frozenset(pod.node for pod in planned if pod.spare))
+            self._versions["packages"] |= stack.packages()
         except BaseException as error:
             with suppress(LabError):  # the first failure is the one to tell; the janitor sweeps at the end
                 self._drop(arm)
