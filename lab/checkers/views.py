@@ -1,7 +1,8 @@
 """What each client believed when: the views of a history as spans, one set of nodes at every instant.
 
 View k holds from its effective start (its stamp, or the expiry of view k-1 where that is earlier: a request due in
-the gap waits and chooses from view k) until the next one. A view that expired with no successor is empty from then on.
+the gap waits and chooses from view k) until the next one. A view that expired with no successor is empty from then on;
+where the client was ended before a request's deadline would have come, it is watched until that expiry.
 """
 
 from __future__ import annotations
@@ -66,12 +67,21 @@ class ClientViews:
             self.sets.append(nodes)
             self.refs.append(ref)
 
-    def end(self, last_ns: int) -> None:
-        """Nothing follows: an expiry that was reached leaves it empty."""
-        if self.expires_ns is not None and self.starts and self.expires_ns < min(last_ns, self.closed_ns or last_ns):
-            self.starts.append(max(self.expires_ns, self.starts[-1]))
-            self.sets.append(NOBODY)
-            self.refs.append(self.refs[-1])
+    def end(self, last_ns: int, patience_ns: int) -> None:
+        """Nothing follows: an expiry that was reached leaves it empty.
+
+        Unless the client was ended so soon after it that a request would still have waited: nobody knows what for, so
+        it is watched until its expiry only.
+        """
+        if self.expires_ns is None or not self.starts or self.expires_ns >= min(last_ns, self.closed_ns or last_ns):
+            return
+        expired_ns = max(self.expires_ns, self.starts[-1])
+        if self.closed_ns is not None and self.closed_ns - expired_ns < patience_ns:
+            self.closed_ns = expired_ns
+            return
+        self.starts.append(expired_ns)
+        self.sets.append(NOBODY)
+        self.refs.append(self.refs[-1])
 
 
 @dataclass(slots=True)
@@ -115,8 +125,9 @@ def views_of(history: History, end_ns: int) -> Views:
             damaged.append(event.ref)
         views.begin(event.t_ns, nodes, event.ref)
         views.expires_ns = fields.get("expires_ns")
+    patience_ns = int(float(history.plan.get("deadline_s", 0.0)) * 1_000_000_000)
     for views in clients.values():
-        views.end(end_ns)
+        views.end(end_ns, patience_ns)
     return Views(dict(sorted(clients.items())), damaged)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.checkers import quiet
 from lab.checkers.truth import truth_of
 from lab.checkers.views import ClientViews, digest_of, views_of
 from lab.testing import Tale, ns
@@ -51,3 +52,12 @@ def test_a_view_that_does_not_add_up_is_damaged() -> None:
     history = Tale(clients=1).view(1, 6.0, removed=["backend2"], digest=digest_of(ALL)).history()
     damaged = views_of(history, truth_of(history).end_ns).damaged
     assert damaged == [next(e.ref for e in history.of("view") if e.fields["removed"])]
+
+
+def test_a_client_that_is_ended_while_it_asks_again_is_watched_until_its_expiry() -> None:
+    """It had 10 ms for the answer when the load ended: no view of it was empty, and nobody was removed."""
+    tale = Tale(clients=1).view(1, 25.0, expires_s=29.999)
+    its = client(tale)
+    assert [its.at(ns(t)) for t in (29.9, 29.9995)] == [ALL, None]
+    assert quiet.check(tale.history()).figures["false_removals_from_views"] == 0
+    assert client(Tale(clients=1).view(1, 20.0, expires_s=28.9)).at(ns(28.95)) == frozenset()
