@@ -69,7 +69,8 @@ class TrialRun:
                 with self._phase("heal", 65.0):
                     self._heal()
             with self._phase("settle", self._return_limit_s):
-                fit = self._settle()
+                right, whole = self._settle(), self._all_stand()
+            fit = right and whole
         except Stopped:
             self.log.record("trial.error", text="stopped by a person before it was over")
         except EngineLost:
@@ -225,6 +226,18 @@ class TrialRun:
 
     def _settle(self) -> bool:
         return self._until_right(self._at_start, self._return_limit_s, "settle")
+
+    def _all_stand(self) -> bool:
+        """Whether every server that nothing struck still runs: beside one that fell, others look slow or lost."""
+        never_ran = {node for node, role in self.arm.nodes if role == "backend"} - self._at_start
+        fallen = [
+            name
+            for name, node in self.stack.nodes.items()
+            if name not in self._struck | never_ran and not node.tell("processes")["processes"]
+        ]
+        for name in fallen:
+            self.log.record("trial.error", text=f"the server of {name} is gone, though nothing struck it")
+        return not fallen
 
     def _end(self) -> None:
         """Final reads and collect; what cannot be had any more is noted, never hides the first cause."""
