@@ -121,7 +121,10 @@ class DockerCluster:
             at = self._create(model, project, arm, [pod.node for pod in planned], tags, file)
             stack = self._stack(arm, planned, at, file.read_bytes())
             self._stacks[arm] = stack
-            stack.start(frozenset(pod.node for pod in planned if pod.spare))
+            stack.start(
+                spare=frozenset(pod.node for pod in planned if pod.spare),
+                first=frozenset(pod.node for pod in planned if pod.first),
+            )
             self._versions["packages"] |= stack.packages()
         except BaseException as error:
             with suppress(LabError):  # the first failure is the one to tell; the janitor sweeps at the end

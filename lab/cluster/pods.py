@@ -38,18 +38,21 @@ must not want one port; a crash is the lab's to heal."""
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A node before it runs: its name and role, the service it is made from, whether its server is left unstarted."""
+    """A node before it runs: its name and role, the service it is made from, whether its server is left unstarted,
+    and whether it is started before others."""
 
     node: str
     role: str
     service: str
     spare: bool = False
+    first: bool = False
 
 
 def pods(model: Model) -> list[Pod]:
     """The pods of a model, by service name and number. Raises BadInput on what cannot be a pod.
 
-    Label `lab.role` is needed; label `lab.spare: "2"` says that the servers of the last two replicas are not started.
+    Label `lab.role` is needed; label `lab.spare: "2"` says that the servers of the last two replicas are not started;
+    `lab.first` starts a service before those that wait for it.
     """
     found: list[Pod] = []
     for service, body in sorted(model.get("services", {}).items()):
@@ -65,9 +68,12 @@ def pods(model: Model) -> list[Pod]:
         replicas = (body.get("deploy") or {}).get("replicas")
         spare = int(labels.get("lab.spare", 0))
         if replicas is None:
-            found.append(Pod(service, role, service, spare > 0))
+            found.append(Pod(service, role, service, spare > 0, "lab.first" in labels))
         else:
-            found += [Pod(f"{service}{n}", role, service, n > replicas - spare) for n in range(1, replicas + 1)]
+            found += [
+                Pod(f"{service}{n}", role, service, n > replicas - spare, "lab.first" in labels)
+                for n in range(1, replicas + 1)
+            ]
     names = [name for pod in found for name in (pod.node, pod.node + HOST)]
     for name in names:
         if names.count(name) > 1:

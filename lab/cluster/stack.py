@@ -43,8 +43,9 @@ class PodStack:
         """The nodes of a role, in order of their number."""
         return sorted((node for node in self.pods.values() if node.role == role), key=lambda node: _number(node.name))
 
-    def start(self, spare: frozenset[str]) -> None:
-        """Start every pod (of the `spare` ones only the host); returns when all agents answer. Raises NodeLost."""
+    def start(self, spare: frozenset[str] = frozenset(), first: frozenset[str] = frozenset()) -> None:
+        """Start every pod (of the `spare` ones only the host; those of `first` before the others); returns when all
+        agents answer. Raises NodeLost."""
 
         def start(node: PodNode) -> None:
             node.start_host_and_agent()
@@ -52,7 +53,7 @@ class PodStack:
                 self._door.call(self._door.api.start, node.server_id)
 
         with ThreadPoolExecutor(THREADS) as pool:
-            for _ in pool.map(start, self.pods.values()):
+            for _ in pool.map(start, sorted(self.pods.values(), key=lambda node: node.name not in first)):
                 pass
         for node in self.pods.values():
             node.await_agent()

@@ -25,6 +25,9 @@ from lab.inside.views import ClientView
 
 DEFAULTS: dict[str, Any] = {"hosts": "zookeeper1:2181", "path": "/services/shop", "session_timeout_s": 2.0}
 
+RETRY_S = 0.2
+"""After which an instance that could not be read is asked for again."""
+
 logging.getLogger("kazoo").setLevel(logging.ERROR)
 
 
@@ -37,6 +40,7 @@ class ZooKeeper:
         hosts = str(self._settings["hosts"]).split(",")
         rng.shuffle(hosts)
         self._known: dict[str, Instance] = {}
+        self._children: list[str] = []
         self._client = KazooClient(
             hosts=",".join(hosts),
             timeout=self._settings["session_timeout_s"],
@@ -58,6 +62,7 @@ class ZooKeeper:
 
     def close(self) -> None:
         """End the session; its ephemeral nodes (none) and watches go with it."""
+        self._children = []
         self._client.remove_listener(self._told_state)
         self._client.stop()
         self._client.close()
@@ -67,6 +72,7 @@ class ZooKeeper:
             gevent.spawn(self._view.fail, f"session {state.lower()}")
 
     def _changed(self, children: list[str]) -> None:
+        self._children = children
         fresh = [child for child in children if child not in self._known]
         asked = [(child, self._client.get_async(f"{self._settings['path']}/{child}")) for child in fresh]
         for child, answer in asked:
@@ -75,10 +81,18 @@ class ZooKeeper:
                 self._known[child] = _instance(child, data)
             except NoNodeError:
                 continue  # it left while we asked; the watch tells
-            except (KazooException, SequentialGeventHandler.timeout_exception, ValueError, KeyError) as error:
+            except (ValueError, KeyError) as error:
                 self._view.fail(f"{child}: {error!r}")
+            except (KazooException, SequentialGeventHandler.timeout_exception) as error:
+                self._view.fail(f"{child}: {error!r}")
+                gevent.spawn_later(RETRY_S, self._again, children)
         self._known = {child: self._known[child] for child in children if child in self._known}
         self._view.replace(collapsed(self._known))
+
+    def _again(self, children: list[str]) -> None:
+        """Read what could not be read; the watch does not call again for the same children."""
+        if children is self._children:
+            self._changed(children)
 
 
 def _instance(child: str, data: bytes) -> Instance:
