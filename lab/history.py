@@ -13,6 +13,7 @@ killed while it wrote) is dropped and counted. This file runs inside containers 
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter, itemgetter
@@ -42,7 +43,7 @@ class Event(NamedTuple):
 
 
 class Recorder:
-    """Appends events of one writer to one file. Not safe for several threads: give each its own, or lock."""
+    """Appends events of one writer to one file. For several threads there is SharedRecorder."""
 
     def __init__(self, folder: Path, writer: str, *, buffered: bool = False) -> None:
         """Open the next incarnation's file in `folder`; unless `buffered`, every event goes to the file at once."""
@@ -77,6 +78,24 @@ class Recorder:
     def close(self) -> None:
         """Flush and close; a closed recorder records no more."""
         self._file.close()
+
+
+class SharedRecorder(Recorder):
+    """A Recorder that several threads may use."""
+
+    def __init__(self, folder: Path, writer: str) -> None:
+        super().__init__(folder, writer)
+        self._lock = threading.Lock()
+
+    def record(self, kind: str, t_ns: int | None = None, **fields: Any) -> int:
+        """Write one event; returns its seq."""
+        with self._lock:
+            return super().record(kind, t_ns, **fields)
+
+    def close(self) -> None:
+        """Flush and close."""
+        with self._lock:
+            super().close()
 
 
 class Source(NamedTuple):

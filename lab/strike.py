@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,30 +9,12 @@ from typing import Any
 
 from lab.clock import S
 from lab.errors import NodeLost
-from lab.history import Recorder
+from lab.history import SharedRecorder
 from lab.protocols import Beat, Evidence, Fault, Injection, Node, Stack
 from lab.wait import TimedOut, wait_until
 
 EFFECT_S = 2.0
 """How long a fault may take to show its evidence after it was commanded."""
-
-
-class Log:
-    """A Recorder that several threads may use."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._lock = threading.Lock()
-
-    def record(self, kind: str, t_ns: int | None = None, **fields: Any) -> None:
-        """Write one event."""
-        with self._lock:
-            self._recorder.record(kind, t_ns, **fields)
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._recorder.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +35,7 @@ def strike(
     number: int,
     fault: Fault,
     site: StruckSite,
-    log: Log,
+    log: SharedRecorder,
     *,
     planned_phase: float,
     beat: Beat | None,
@@ -87,7 +68,7 @@ def strike(
 
 
 def heal(
-    number: int, fault: Fault, site: StruckSite, injection: Injection, log: Log, now_ns: Callable[[], int]
+    number: int, fault: Fault, site: StruckSite, injection: Injection, log: SharedRecorder, now_ns: Callable[[], int]
 ) -> None:
     """Undo one strike and look that it is undone; recorded, also when it was not."""
     about: dict[str, Any] = {"strike": number, "fault": fault.name, "node": site.target.name}

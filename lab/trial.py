@@ -12,11 +12,11 @@ from typing import Any
 
 from lab.clock import S
 from lab.errors import EngineLost, LabError, NodeLost
-from lab.history import Recorder
+from lab.history import SharedRecorder
 from lab.plan import Plan, PlannedStrike, Trial, baseline_s, hold_limit_s, settle_limit_s, spread_s
 from lab.protocols import Beat, Bounds, Cluster, Fields, Injection, Progress, Stack
 from lab.scenario import Arm
-from lab.strike import Log, heal, site_of, strike
+from lab.strike import heal, site_of, strike
 from lab.wait import TimedOut, wait_until
 
 RIGHT_FOR_S = 1.0
@@ -41,14 +41,14 @@ class TrialRun:
     folder: Path
     progress: Progress
     stop: threading.Event
-    log: Log = field(init=False)
+    log: SharedRecorder = field(init=False)
     injected: list[tuple[PlannedStrike, Injection]] = field(default_factory=list)
     effective: set[PlannedStrike] = field(default_factory=set)
     """Strikes that took effect and hold: what clients should come to see."""
     loading: bool = False
 
     def __post_init__(self) -> None:
-        self.log = Log(Recorder(self.folder, "lab"))
+        self.log = SharedRecorder(self.folder, "lab")
 
     # -- the phases, in order ------------------------------------------------------------------------------------
 

@@ -18,24 +18,11 @@ from kazoo.client import KazooClient
 from kazoo.recipe.watchers import ChildrenWatch
 
 from lab.clock import now_ns
-from lab.history import Recorder
+from lab.history import SharedRecorder
 from lab.inside import control
 from lab.inside.naming import events_folder, numbered
 from lab.inside.registration import client_of, node_of, path_of
 from lab.inside.ticker import Ticker
-
-
-class Locked:
-    """A Recorder for several threads."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._lock = threading.Lock()
-
-    def record(self, kind: str, t_ns: int | None = None, **fields: Any) -> None:
-        """Write one event."""
-        with self._lock:
-            self._recorder.record(kind, t_ns, **fields)
 
 
 def changes(before: frozenset[str], after: frozenset[str]) -> list[tuple[str, int, bool]]:
@@ -49,7 +36,9 @@ def changes(before: frozenset[str], after: frozenset[str]) -> list[tuple[str, in
 class Watch:
     """What one server shows."""
 
-    def __init__(self, server: str, address: str, service: str, session_timeout_s: float, events: Locked) -> None:
+    def __init__(
+        self, server: str, address: str, service: str, session_timeout_s: float, events: SharedRecorder
+    ) -> None:
         self.server = server
         self.service = service
         self.events = events
@@ -95,7 +84,7 @@ def main() -> None:
     """Observe until the process is ended."""
     service = os.environ.get("LAB_SERVICE") or "shop"
     session_s = float(os.environ.get("LAB_SESSION_TIMEOUT_S") or 4)
-    events = Locked(Recorder(events_folder(), "observer"))
+    events = SharedRecorder(events_folder(), "observer")
     servers = numbered("zookeeper", int(os.environ.get("LAB_ZOOKEEPERS") or 3))
     watches = [Watch(server, address, service, session_s, events) for server, address in servers.items()]
     for watch in watches:

@@ -151,7 +151,9 @@ def _answers(result: Result) -> Iterator[RenderableType]:
     for item in result.objectives:
         announced = "" if item.expected == "yes" else f" (announced: {item.expected})"
         answers.add_row(Text(item.answer, style=_STYLES.get(item.answer, "")), Text(words.objective(item) + announced))
-        if item.answer != "yes" and item.sentence not in result.sentence:
+        # Of a total, how much was watched is half of the answer.
+        told = item.answer != "yes" or item.objective.startswith("total(")
+        if told and item.sentence not in result.sentence:
             answers.add_row("", Text(item.sentence))
     if result.objectives:
         yield answers
