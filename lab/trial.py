@@ -85,18 +85,18 @@ class TrialRun:
     def _strike_and_hold(self) -> None:
         if not self.trial.strikes:
             with self._phase("hold", self.plan.scenario.quiet_s):
-                self._pause_s(self.plan.scenario.quiet_s, "nothing is broken")
+                self._pause_s(self.plan.scenario.quiet_s)
             return
         span_s = max(planned.at_s for planned in self.trial.strikes)
         with self._phase("strike", self.arm.beat_s + span_s + 5.0):
             beat, first_ns = self._aim()
             with ThreadPoolExecutor(len(self.trial.strikes)) as pool:
                 flying = [pool.submit(self._strike, planned, beat, first_ns) for planned in self.trial.strikes]
-                self._until_at(first_ns + int(span_s * S), "striking")
+                self._until_at(first_ns + int(span_s * S))
                 on_s = spread_s(self.arm, self.trial)
                 with self._phase("hold", self._hold_limit_s + on_s):
                     self._hold(flying)
-                    self._pause_s(on_s, "returns are spread over the beat")
+                    self._pause_s(on_s)  # so that returns are spread over the beat
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class TrialRun:
         self.loading = True
 
     def _baseline(self) -> None:
-        self._pause_s(self._baseline_s, "clients start, nothing is broken")
+        self._pause_s(self._baseline_s)
         self._until_right(self._at_start, self._return_limit_s, "baseline")
 
     def _aim(self) -> tuple[Beat | None, int]:
@@ -274,10 +274,10 @@ class TrialRun:
             self._tell_phase(name, (deadline_ns - now_ns) / S, f"{detail}{count} of {clients} clients right")
             self.stop.wait(0.1)
 
-    def _pause_s(self, seconds: float, detail: str = "") -> None:
-        self._until_at(self.cluster.now_ns() + int(seconds * S), detail)
+    def _pause_s(self, seconds: float) -> None:
+        self._until_at(self.cluster.now_ns() + int(seconds * S))
 
-    def _until_at(self, t_ns: int, detail: str = "") -> None:
+    def _until_at(self, t_ns: int) -> None:
         """Wait for an instant on the nodes' clock, to a fraction of a millisecond; a stop ends it early."""
         while (left_ns := t_ns - self.cluster.now_ns()) > 0:
             if self.stop.wait(min(left_ns / S, 0.5)):
