@@ -9,7 +9,7 @@ from lab.plan import Plan, Trial, baseline_s, bound_s, hold_limit_s, settle_limi
 from lab.protocols import Bounds
 from lab.scenario import Arm, Scenario
 
-UP_S = 8.0
+UP_S = 4.0
 """What bringing up an arm's pods takes, roughly."""
 TRIAL_S = 3.0
 """What resetting, healing, being right for a second and collecting add to a trial, roughly."""
@@ -59,7 +59,7 @@ def _trial_about_s(plan: Plan, trial: Trial) -> float:
     if not trial.strikes:
         return baseline_s(arm) + scenario.quiet_s + TRIAL_S
     # A worst client comes close to its bound, the middle of it is what the phases add up to on average.
-    wrong_s = 0.8 * bound_s(scenario, arm)
+    wrong_s = 0.65 * bound_s(scenario, arm)
     struck_s = arm.beat_s / 2 + trial.strikes[-1].at_s + spread_s(arm, trial)
     return baseline_s(arm) + struck_s + 2 * wrong_s + TRIAL_S
 
