@@ -66,6 +66,8 @@ class DockerCluster:
         self._janitor.tell(f"tempdir {self._folder}")
         self._stacks: dict[str, PodStack] = {}
         self._kept: set[str] = set()
+        self._told: set[str] = set()
+        """Arms whose servers' versions are known."""
         self._offset_ns: int | None = None
         self._closed = False
         try:
@@ -125,7 +127,6 @@ class DockerCluster:
                 spare=frozenset(pod.node for pod in planned if pod.spare),
                 first=frozenset(pod.node for pod in planned if pod.first),
             )
-            self._versions["packages"] |= stack.packages()
         except BaseException as error:
             with suppress(LabError):  # the first failure is the one to tell; the janitor sweeps at the end
                 self._drop(arm)
@@ -142,7 +143,11 @@ class DockerCluster:
 
     def collect(self, stack: Stack, folder: Path) -> None:
         """Put what every writer wrote since the last collect into `folder`, a file a writer, header repeated."""
-        self._stacks[stack.arm].collect(folder)
+        ours = self._stacks[stack.arm]
+        ours.collect(folder)
+        if stack.arm not in self._told:  # not while somebody waits for the stack
+            self._versions["packages"] |= ours.packages()
+            self._told.add(stack.arm)
 
     def logs(self, stack: Stack, folder: Path) -> None:
         """Put each server's log into `folder`/logs as NODE.log, and the podified compose file as compose.json."""
