@@ -126,6 +126,7 @@ class DockerCluster:
             stack.start(
                 spare=frozenset(pod.node for pod in planned if pod.spare),
                 first=frozenset(pod.node for pod in planned if pod.first),
+                at_once=max(2, self._versions["cores"]),
             )
         except BaseException as error:
             with suppress(LabError):  # the first failure is the one to tell; the janitor sweeps at the end

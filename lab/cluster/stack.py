@@ -43,16 +43,17 @@ class PodStack:
         """The nodes of a role, in order of their number."""
         return sorted((node for node in self.pods.values() if node.role == role), key=lambda node: _number(node.name))
 
-    def start(self, spare: frozenset[str] = frozenset(), first: frozenset[str] = frozenset()) -> None:
-        """Start every pod (of the `spare` ones only the host; those of `first` before the others); returns when all
-        agents answer. Raises NodeLost."""
+    def start(self, spare: frozenset[str] = frozenset(), first: frozenset[str] = frozenset(), at_once: int = 2) -> None:
+        """Start every pod (of the `spare` ones only the host; those of `first` before the others), `at_once` at a time;
+        returns when all agents answer. Raises NodeLost."""
 
         def start(node: PodNode) -> None:
             node.start_host_and_agent()
             if node.name not in spare:
                 self._door.call(self._door.api.start, node.server_id)
 
-        with ThreadPoolExecutor(THREADS) as pool:
+        # As many as the engine has cores: more at once only take turns, and the first of them is ready later.
+        with ThreadPoolExecutor(at_once) as pool:
             for _ in pool.map(start, sorted(self.pods.values(), key=lambda node: node.name not in first)):
                 pass
         for node in self.pods.values():
