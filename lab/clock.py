@@ -30,9 +30,3 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-
-
-def sleep_until_ns(t_ns: int) -> None:
-    """Sleep until the monotonic clock reads `t_ns`; at once when that has passed."""
-    while (left := t_ns - now_ns()) > 0:
-        time.sleep(left / S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -50,16 +49,17 @@ def run(
     spare = {arm.name: max(1, plan.repeats // 4) for arm in plan.arms}
     waiting = list(plan.trials)
     number = len(waiting)
-    done: Counter[str] = Counter()
+    begun = 0
     with ExitStack() as cleaning:
         cleaning.callback(_take_down, cluster, stacks, folder, keep)
         while waiting and not stop.is_set():
             trial = waiting.pop(0)
+            begun += 1
             progress(
                 {
                     "what": "trial",
-                    "number": sum(done.values()) + 1,
-                    "of": sum(done.values()) + 1 + len(waiting),
+                    "number": begun,
+                    "of": begun + len(waiting),
                     "arm": trial.arm,
                     "repeat": trial.repeat,
                 }
@@ -75,7 +75,6 @@ def run(
                     stacks[name] = _up(cluster, plan, plan.arm(name), progress)
             at = folder.trial(trial.number, trial.arm)
             fit = TrialRun(plan, trial, arm, stacks[trial.arm], cluster, at, progress, stop).carry_out()
-            done[trial.arm] += 1
             valid = judge(trial, at)
             if valid != "yes" and spare[trial.arm] and not stop.is_set():
                 spare[trial.arm] -= 1

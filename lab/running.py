@@ -41,7 +41,7 @@ def conduct(
     folder.write_plan(plan.to_json())
     desk.run["versions"] = cluster.versions
     run(plan, folder, cluster=cluster, judge=desk.judge, progress=progress, stop=stop, keep=keep)
-    return desk.report()
+    return desk.latest or desk.report()
 
 
 def rejudge(folder: RunFolder, *, page: Renderer, text: Renderer) -> Result:
@@ -74,6 +74,8 @@ class _Desk:
         self.plan, self.folder, self.page, self.text = plan, folder, page, text
         self.run, self.progress = run_facts, progress
         self.trials: list[TrialResult] = []
+        self.latest: Result | None = None
+        """What the last report said; None before the first trial was judged."""
 
     def judge(self, trial: Trial, at: Path) -> str:
         """Judge one trial from its folder; "yes" when it is valid, else "unknown"."""
@@ -93,7 +95,7 @@ class _Desk:
 
     def report(self) -> Result:
         """Everything that is known by now, on disk."""
-        result = summarise(self.plan, self.trials, self.run)
+        self.latest = result = summarise(self.plan, self.trials, self.run)
         self.folder.write_versions(self.run["versions"])  # images are named as stacks come up
         _write(self.folder, result, self.page, self.text)
         return result

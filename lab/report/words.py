@@ -194,11 +194,6 @@ def objective(item: ObjectiveResult) -> str:
     return f"{item.objective} [{item.arm}]" if item.arm else item.objective
 
 
-def as_expected(item: ObjectiveResult) -> bool:
-    """Whether the answer is the one that the scenario announced ("yes" unless it is a demonstration)."""
-    return item.answer == item.expected
-
-
 def counts(estimate: Estimate) -> str:
     """ "480 samples of 16 changes"."""
     text = plural(estimate.samples, "sample")
