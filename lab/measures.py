@@ -49,7 +49,51 @@ false_removals = Measure("false_removals", "removals", "removals of the living",
 wrong_view_s = Measure("wrong_view_s", "client-seconds", "wrong views", "trial")
 """Client-seconds in which a view differed from who was alive, outside the windows of strikes; with its exposure."""
 
-ALL = (
+outage_s = Measure("outage_s", "s", "no write was acknowledged", "route and strike", "failover")
+"""From the intended start of the first write that got no acknowledgement in time to the first of 10 that did."""
+
+unavailable_s = Measure("unavailable_s", "s", "unavailable in all", "route and strike")
+"""Seconds in which writes were unavailable, however often it came back between; to one over the rate."""
+
+lost_writes = Measure("lost_writes", "writes", "acknowledged and lost", "route and trial")
+"""Writes acknowledged to a client, also with a warning, that the surviving timeline does not have."""
+
+lost_without_warning = Measure("lost_without_warning", "writes", "lost without a warning", "route and trial")
+"""The same without those acknowledged with "canceling wait for synchronous replication"."""
+
+lost_s = Measure("lost_s", "s", "seconds of lost writes (RPO)", "route and trial")
+"""From the acknowledgement of the first lost write to that of the last one."""
+
+lost_wal_bytes = Measure("lost_wal_bytes", "bytes", "WAL lost (RPO)", "trial")
+"""WAL of acknowledged writes behind the point at which the surviving timeline left the old one."""
+
+duplicated_writes = Measure("duplicated_writes", "writes", "written twice", "route and trial")
+"""Writes that the surviving timeline has more than once."""
+
+split_brain_writes = Measure("split_brain_writes", "writes", "acknowledged by a losing primary", "route and trial")
+"""Writes acknowledged by another server after a primary of a higher timeline was promoted."""
+
+split_brain_s = Measure("split_brain_s", "s", "two primaries acknowledged", "trial")
+"""From the promotion of the new primary to the last acknowledgement of the old one."""
+
+rejoin_s = Measure("rejoin_s", "s", "until every standby streams again", "trial")
+"""From the heal (or the operator's order) to the instant at which every member streams from the primary again."""
+
+WRITES = (
+    outage_s,
+    unavailable_s,
+    lost_writes,
+    lost_without_warning,
+    lost_s,
+    lost_wal_bytes,
+    duplicated_writes,
+    split_brain_writes,
+    split_brain_s,
+    rejoin_s,
+)
+"""What is measured at writes to a database; the others are measured at views of instances."""
+
+VIEWS = (
     dead_but_listed_s,
     alive_but_missing_s,
     leaving_but_listed_s,
@@ -58,4 +102,5 @@ ALL = (
     false_removals,
     wrong_view_s,
 )
+ALL = (*VIEWS, *WRITES)
 BY_NAME = {measure.name: measure for measure in ALL}

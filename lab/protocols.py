@@ -42,6 +42,13 @@ class Phase:
     high_s: float
     moved_by: str = ""
     """The setting that moves this phase most, e.g. "ttl_s (5)"."""
+    mean_s: float | None = None
+    """What it comes to on average; None: the middle."""
+
+    @property
+    def expected_s(self) -> float:
+        """What it comes to on average."""
+        return (self.low_s + self.high_s) / 2 if self.mean_s is None else self.mean_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,11 @@ class Bounds:
     def high_s(self) -> float:
         """Seconds after which every client must be right, without the allowance for the lab's own lag."""
         return sum(phase.high_s for phase in self.phases)
+
+    @property
+    def mean_s(self) -> float:
+        """Seconds after which a client is right on average."""
+        return sum(phase.expected_s for phase in self.phases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +184,14 @@ class Site(Protocol):
     @property
     def target(self) -> Node: ...
     @property
-    def others(self) -> Sequence[Node]: ...
+    def others(self) -> Sequence[Node]:
+        """The nodes that no strike of this trial touches."""
+        ...
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """Every node of the stack by name."""
+        ...
 
 
 class Fault(Protocol):
@@ -258,8 +277,38 @@ class System(Protocol):
         ...
 
 
+class ClientRoute(Protocol):
+    """How clients of a database find the primary, and how they behave while they do: lab.routes."""
+
+    @property
+    def label(self) -> str:
+        """Its name in reports, unique within an arm: "multi_host", "haproxy", "reconnecting"."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What the writers' pod makes of it (lab.inside.paths): multi_host, dns, zookeeper, haproxy."""
+        ...
+
+    @property
+    def settings(self) -> Fields:
+        """As the writers' `begin` command takes them, units in the names."""
+        ...
+
+    def check_beside(self, systems: Sequence[System]) -> None:
+        """Raises BadInput where the arm lacks what this route goes through."""
+        ...
+
+    def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...]:
+        """What comes after the new primary is writable: publication, propagation, client."""
+        ...
+
+
 class Load(Protocol):
-    """What drives the clients of a trial, from inside a pod."""
+    """What drives the clients of a trial, from inside a pod.
+
+    `kind` (class attribute) says what is watched: "views" (of instances), or "writes" (to a database).
+    """
 
     @property
     def count(self) -> int:

@@ -69,6 +69,94 @@ class ChangeResult:
     """Without the allowance."""
     values: dict[str, dict[str, float]] = field(default_factory=dict)
     """measure -> {mean, worst, n, censored}"""
+    route: str = ""
+    """Of writes: the route; there is then one of these for every strike and route."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One step of a waterfall: it ends at `at_s` and lasted `lasts_s`. The steps of a waterfall add up to its outage."""
+
+    name: str
+    """"detection", "fencing", "promotion", "writable", "publication", "propagation", "client",
+    "client: TCP retransmission", "restart in place"."""
+    at_s: float
+    """Since t0."""
+    lasts_s: float
+    low_s: float | None = None
+    high_s: float | None = None
+    """What the settings promise for it."""
+    moved_by: str = ""
+
+
+@dataclass(slots=True)
+class Waterfall:
+    """One strike as one route's clients met it: from the first failure to the first acknowledged write."""
+
+    change: str
+    """"1:postgres1@multi_host"."""
+    route: str
+    fault: str
+    node: str
+    struck_s: float
+    """Since t0."""
+    first_failure_s: float | None
+    """Since t0; None: no write was unavailable, there was no outage."""
+    outage_s: float
+    censored: bool
+    resolution_s: float
+    """One over the rate of the route."""
+    steps: list[Step] = field(default_factory=list)
+    bound_low_s: float | None = None
+    bound_high_s: float | None = None
+    """Without the allowance."""
+    served_before: str = ""
+    served_after: str = ""
+    """Which server acknowledged before and after."""
+    kind: str = "failover"
+    """"failover", "restart in place", "no failover", "switchover"."""
+    evidence: list[list[Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of one route's writes in one trial. The five classes, each with how many somebody read before they
+    were gone; `warned` are those of a class that were acknowledged with a warning."""
+
+    route: str
+    writes: int
+    kept: dict[str, int] = field(default_factory=dict)
+    """Acknowledged and on the surviving timeline: {"writes", "warned"}."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """Acknowledged and not there: {"writes", "warned", "read_then_gone"}."""
+    unacknowledged_kept: int = 0
+    unacknowledged_absent: dict[str, int] = field(default_factory=dict)
+    """{"writes", "read_then_gone", "only_on_loser"}."""
+    duplicated: int = 0
+    lost_first_s: float | None = None
+    lost_last_s: float | None = None
+    """Acknowledgement of the first and the last lost write, since t0."""
+    lost_before_promotion: int = 0
+    lost_after_promotion: int = 0
+    diverged: int = 0
+    """Rows of this route that only the losing server has."""
+    survivor: str = ""
+    loser: str = ""
+    source: str = ""
+    """Where the loser's rows are known from: "read before it was rewound", "from acknowledgements only", ""."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One database server over a trial."""
+
+    node: str
+    acknowledged: list[list[float]] = field(default_factory=list)
+    """[[second since t0, acknowledgements in it], ...]."""
+    spans: list[list[Any]] = field(default_factory=list)
+    """[[from_s, to_s, state, timeline], ...]: "primary", "read_only", "standby", "down"."""
+    marks: list[list[Any]] = field(default_factory=list)
+    """[[at_s, "crash" | "healed" | "detected" | "fenced" | "promoted" | "lease over" | ...], ...]."""
 
 
 @dataclass(slots=True)
@@ -95,6 +183,15 @@ class TrialResult:
     """Engine phase -> [start, end] relative to t0."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Engine phase -> duration."""
+    waterfalls: list[Waterfall] = field(default_factory=list)
+    """Of writes: one for every strike and route, in order."""
+    accounts: list[Account] = field(default_factory=list)
+    """Of writes: one for every route."""
+    lanes: list[Lane] = field(default_factory=list)
+    """Of writes: one for every database server."""
+    sentences: list[str] = field(default_factory=list)
+    """Of writes: what happened, a sentence each with times: what was lost and why, who acknowledged beside whom,
+    a restart in place instead of a failover."""
 
 
 @dataclass(slots=True)
@@ -118,6 +215,59 @@ class ArmResult:
     phases_covered: str = ""
     """"4 of 4": quarters of the beat in which a strike fell."""
     settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class StepMean:
+    """One step of an arm's and route's waterfall over its valid trials."""
+
+    name: str
+    mean_s: float
+    worst_s: float
+    each: list[float] = field(default_factory=list)
+    low_s: float | None = None
+    high_s: float | None = None
+    moved_by: str = ""
+
+
+@dataclass(slots=True)
+class RouteResult:
+    """One route of one arm for one fault, over its valid trials. The waterfall's means add up to the outage's mean."""
+
+    arm: str
+    route: str
+    fault: str
+    outage: Estimate
+    unavailable: Estimate
+    first_failure_s: float | None = None
+    """From the strike, mean."""
+    steps: list[StepMean] = field(default_factory=list)
+    bound_low_s: float | None = None
+    bound_high_s: float | None = None
+    allowance_s: float = 0.1
+    largest: str = ""
+    """"detection, moved by ttl_s (20)"."""
+    resolution_s: float = 0.0
+    kinds: dict[str, int] = field(default_factory=dict)
+    """{"failover": 4}: what the trials were."""
+
+
+@dataclass(slots=True)
+class LossResult:
+    """One route of one arm: its accounts added up over its valid trials, and the RPO."""
+
+    arm: str
+    route: str
+    trials: int
+    account: Account
+    lost_each: list[int] = field(default_factory=list)
+    lost_s_worst: float = 0.0
+    lost_wal_bytes_worst: int = 0
+    split_brain_each: list[int] = field(default_factory=list)
+    split_brain_s_worst: float = 0.0
+    split_brain_by_node: dict[str, int] = field(default_factory=dict)
+    """Over all trials: acknowledgements after the promotion, by every server, the new primary's too."""
+    rejoin: Estimate | None = None
 
 
 @dataclass(slots=True)
@@ -175,6 +325,10 @@ class Result:
     """The exact command."""
     versions: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    routes: list[RouteResult] = field(default_factory=list)
+    """Of writes: outages, one for every arm, route and fault; empty in a run about views."""
+    losses: list[LossResult] = field(default_factory=list)
+    """Of writes: what was lost, one for every arm and route."""
     schema: int = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
@@ -199,7 +353,28 @@ _NESTED: dict[tuple[str, str], Any] = {
     ("ArmResult", "measures"): Estimate,
     ("ArmResult", "phases"): PhaseMean,
     ("Difference", "estimate"): Estimate,
+    ("Result", "routes"): RouteResult,
+    ("Result", "losses"): LossResult,
+    ("RouteResult", "outage"): Estimate,
+    ("RouteResult", "unavailable"): Estimate,
+    ("RouteResult", "steps"): StepMean,
+    ("LossResult", "account"): Account,
+    ("LossResult", "rejoin"): Estimate,
+    ("TrialResult", "waterfalls"): Waterfall,
+    ("TrialResult", "accounts"): Account,
+    ("TrialResult", "lanes"): Lane,
+    ("Waterfall", "steps"): Step,
 }
+
+
+_SINGLE = {
+    ("Difference", "estimate"),
+    ("RouteResult", "outage"),
+    ("RouteResult", "unavailable"),
+    ("LossResult", "account"),
+    ("LossResult", "rejoin"),
+}
+"""Those that hold one such value; the others hold a list, or one for every name."""
 
 
 def _build(kind: Any, data: dict[str, Any]) -> Any:
@@ -210,11 +385,11 @@ def _build(kind: Any, data: dict[str, Any]) -> Any:
 
 def _nested(kind: Any, name: str, value: Any) -> Any:
     inner = _NESTED.get((kind.__name__, name))
-    if inner is None:
+    if inner is None or value is None:
         return value
     if isinstance(value, list):
         return [_build(inner, item) for item in value]
-    if inner is Estimate and "mean" in value and "n" in value:
+    if (kind.__name__, name) in _SINGLE:
         return _build(inner, value)
     return {
         key: _nested(kind, name, item) if isinstance(item, list) else _build(inner, item) for key, item in value.items()

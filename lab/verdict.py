@@ -41,6 +41,10 @@ class Sample:
     """Seconds of each phase, in order; they add up to value. Empty where milestones are missing."""
     evidence: tuple[tuple[str, int], ...] = ()
     """(writer, seq) of the events it was computed from."""
+    route: str = ""
+    """Of writes: the label of the route; its `change` is then "1:postgres1@multi_host"."""
+    why: str = ""
+    """A sentence about this value, where one is due: which writes were lost, and why."""
 
 
 @dataclass(frozen=True, slots=True)
