@@ -131,16 +131,19 @@ def doctor(fix: bool) -> int:
 
 
 @lab.command()
-@click.option("--rebuild", is_flag=True, help="Build all of them again, with fresh packages.")
+@click.argument("names", nargs=-1, metavar="[IMAGE]...")
+@click.option("--rebuild", is_flag=True, help="Build them again, with fresh packages.")
 @click.option("--save", type=click.Path(path_type=Path), metavar="FILE", help="Write them to a file.")
 @click.option("--load", type=click.Path(path_type=Path), metavar="FILE", help="Take them from a file.")
-def images(rebuild: bool, save: Path | None, load: Path | None) -> None:
-    """Build the images that are missing; refresh them, or carry them between CI jobs."""
+def images(names: tuple[str, ...], rebuild: bool, save: Path | None, load: Path | None) -> None:
+    """Build the images that are missing (those named, or all but what few stacks need); refresh or carry them."""
     if sum((rebuild, save is not None, load is not None)) > 1:
         raise click.UsageError("--rebuild, --save and --load do not go together")
+    if names and (save is not None or load is not None):
+        raise click.UsageError("--save and --load take every image that is there, and no names")
     from lab.commands import images as do
 
-    click.echo(do(rebuild=rebuild, save=save, load=load), nl=False)
+    click.echo(do(names, rebuild=rebuild, save=save, load=load), nl=False)
 
 
 @lab.command()

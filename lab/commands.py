@@ -143,8 +143,8 @@ def examine(*, fix: bool) -> tuple[str, bool]:
     return "".join(lines), all(check.ok for check in found)
 
 
-def images(*, rebuild: bool, save: Path | None, load: Path | None) -> str:
-    """Build, refresh or carry images; a line each of how it is then."""
+def images(names: Sequence[str] = (), *, rebuild: bool, save: Path | None, load: Path | None) -> str:
+    """Build, refresh or carry images (all but those built on demand, where none is named); a line each of how it is."""
     from lab.cluster import images as store
     from lab.report.progress import progress
 
@@ -153,7 +153,7 @@ def images(*, rebuild: bool, save: Path | None, load: Path | None) -> str:
     if load is not None:
         return "".join(f"loaded  {name}\n" for name in store.load(load))
     with progress() as tell:
-        (store.rebuild if rebuild else store.ensure)(store.RECIPES, tell)
+        (store.rebuild if rebuild else store.ensure)(names or store.standard(), tell)
     return "".join(
         f"{'present' if image.present else 'MISSING'}  {image.reference:<40} {image.size_bytes / 1e6:6.0f} MB\n"
         for image in store.status()

@@ -36,6 +36,8 @@ class Recipe:
     code: tuple[str, ...] = ()
     bundle: bool = False
     """Whether its build downloads over TLS, and so needs the machine's certificates."""
+    on_demand: bool = False
+    """Whether it is left until a stack needs it: `lab images` without names does not build it."""
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -46,6 +48,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe("inside", "python", 10, code=("history.py", "clock.py", "inside/**/*.py")),
         Recipe("dns", "base", 60),
         Recipe("zookeeper", "base", 120),
+        Recipe("toxiproxy", "base", 180, bundle=True, on_demand=True),
     )
 }
 
@@ -113,6 +116,11 @@ def draft(name: str) -> Draft:
 def reference(name: str) -> str:
     """The image's full name, `boring-lab/NAME:<hash of its inputs>`. Needs no engine."""
     return draft(name).reference
+
+
+def standard() -> list[str]:
+    """The images that `lab images` builds where none is named: all but those that few stacks need."""
+    return [name for name, recipe in RECIPES.items() if not recipe.on_demand]
 
 
 def ensure(names: Iterable[str], progress: Progress) -> dict[str, str]:

@@ -96,6 +96,7 @@ def test_a_context_holds_only_what_is_needed() -> None:
     assert set(images.context_files("base")) == {"Dockerfile"}
     assert set(images.context_files("python")) == {"Dockerfile", "lab/inside/requirements.txt"}
     assert set(images.context_files("dns")) == {"Dockerfile", "dns-node"}
+    assert set(images.context_files("toxiproxy")) == {"Dockerfile"}
     assert set(images.context_files("zookeeper")) == {"Dockerfile", "train", "train.cfg", "zookeeper-node"}
 
 
@@ -180,6 +181,15 @@ def test_parents_come_first(engine: Callable[[set[str]], list[str]]) -> None:
     assert sorted(built) == sorted(images.RECIPES)
     for name, recipe in images.RECIPES.items():
         assert recipe.parent is None or built.index(recipe.parent) < built.index(name)
+
+
+def test_what_few_stacks_need_waits_until_one_does(engine: Callable[[set[str]], list[str]]) -> None:
+    """A Go compiler for a minute is nothing that `lab images` does unasked; by name, or for a stack, it is built."""
+    built = engine({"base"})
+    assert "toxiproxy" not in images.standard()
+    assert {*images.standard(), "toxiproxy"} == set(images.RECIPES)
+    images.ensure(["boring-lab/toxiproxy"], ignore)
+    assert built == ["toxiproxy"]
 
 
 def test_rebuild_takes_nothing_as_there(engine: Callable[[set[str]], list[str]]) -> None:
