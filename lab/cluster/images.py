@@ -40,14 +40,18 @@ class Recipe:
     """Whether it is left until a stack needs it: `lab images` without names does not build it."""
 
 
+CODE = ("history.py", "clock.py", "inside/**/*.py")
+
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe("base", None, 60),
         Recipe("python", "base", 120, code=("inside/requirements.txt",), bundle=True),
-        Recipe("inside", "python", 10, code=("history.py", "clock.py", "inside/**/*.py")),
+        Recipe("inside", "python", 10, code=CODE),
         Recipe("dns", "base", 60),
         Recipe("zookeeper", "base", 120),
+        Recipe("postgres", "python", 180),
+        Recipe("database", "postgres", 10, code=CODE),
         Recipe("toxiproxy", "base", 180, bundle=True, on_demand=True),
     )
 }
