@@ -2,11 +2,11 @@
 
 The seam with the supervisor, in the order of a node's life:
 
-    prepare(node, peers, environment, data)   after the baked directory was unpacked into `data`, before Patroni starts
-    its_turn(node)                            False while another node must lead first; only for a fresh cluster
-    command(), environment()                  Patroni as a child; it starts and stops Postgres itself
-    parse(line)                               a line of its output: (what, wall_ns), or None
-    switchover(node, to)                      a planned change, asked of the leader's own REST API
+    prepare(node, settings, data)   after the baked directory was unpacked into `data`, before Patroni starts
+    its_turn(node)                  False while another node must lead first; only for a fresh cluster
+    command(), environment()        Patroni as a child; it starts and stops Postgres itself
+    parse(line)                     a line of its output: (what, wall_ns), or None
+    switchover(node, to)            a planned change, asked of the leader's own REST API
 
 Patroni is never restarted here: one that dies alone leaves its Postgres unsupervised, and that is to be seen.
 Its REST API has one call that must not be used before a fault: GET /cluster reads ZooKeeper, which prolongs the
@@ -49,40 +49,40 @@ _MEANINGS = (
 )
 
 
-def dynamic(environment: Mapping[str, str]) -> dict[str, Any]:
+def dynamic(settings: Mapping[str, str]) -> dict[str, Any]:
     """The cluster-wide configuration, from the lab's settings; the first leader publishes it."""
-    method = environment.get("LAB_SYNC_METHOD") or "any"
+    method = settings.get("LAB_SYNC_METHOD") or "any"
     synchronous: bool | str = False
-    if environment.get("LAB_REPLICATION") == "sync":
+    if settings.get("LAB_REPLICATION") == "sync":
         # Patroni names one standby after another (FIRST) or a quorum of them (ANY).
         synchronous = True if method == "first" else "quorum"
     return {
-        "ttl": int(environment.get("LAB_TTL_S_PATRONI") or 20),
-        "loop_wait": int(environment.get("LAB_LOOP_WAIT_S") or 1),
-        "retry_timeout": int(environment.get("LAB_RETRY_TIMEOUT_S") or 3),
+        "ttl": int(settings.get("LAB_TTL_S_PATRONI") or 20),
+        "loop_wait": int(settings.get("LAB_LOOP_WAIT_S") or 1),
+        "retry_timeout": int(settings.get("LAB_RETRY_TIMEOUT_S") or 3),
         "maximum_lag_on_failover": 1 << 20,
         "synchronous_mode": synchronous,
-        "synchronous_node_count": int(environment.get("LAB_SYNC_STANDBYS") or 1),
+        "synchronous_node_count": int(settings.get("LAB_SYNC_STANDBYS") or 1),
         "postgresql": {
             "use_pg_rewind": True,
             # With slots a standby streams only after the leader's next round has made its slot.
             "use_slots": False,
-            "parameters": parameters(environment),
+            "parameters": parameters(settings),
         },
     }
 
 
-def parameters(environment: Mapping[str, str]) -> dict[str, Any]:
+def parameters(settings: Mapping[str, str]) -> dict[str, Any]:
     """What Patroni tells Postgres, beyond what stands in the baked postgresql.conf already."""
     return {
         "wal_level": "replica",
         "hot_standby": "on",
         "wal_log_hints": "on",
-        "max_connections": int(environment.get("LAB_MAX_CONNECTIONS") or 100),
+        "max_connections": int(settings.get("LAB_MAX_CONNECTIONS") or 100),
         "max_wal_senders": 10,
         "max_replication_slots": 10,
         "wal_keep_size": "256MB",
-        "synchronous_commit": environment.get("LAB_COMMIT") or "on",
+        "synchronous_commit": settings.get("LAB_COMMIT") or "on",
         "wal_retrieve_retry_interval": "200ms",
         "wal_receiver_status_interval": "1s",
         "fsync": "on",
@@ -119,18 +119,16 @@ def configuration(node: str, zookeepers: Sequence[str], data: Path = DATA) -> di
     }
 
 
-def prepare(
-    node: str, peers: Sequence[str], environment: Mapping[str, str], data: Path = DATA, config: Path = CONFIG
-) -> None:
-    """Write Patroni's files for a freshly unpacked data directory; `peers` are the other database nodes.
+def prepare(node: str, settings: Mapping[str, str], data: Path = DATA, config: Path = CONFIG) -> None:
+    """Write Patroni's files for a freshly unpacked data directory; `settings` are the LAB_ variables.
 
     They are readable by everybody and replaced, never edited, by Patroni, so it does not matter who writes them.
     """
-    count = int(environment.get("LAB_ZOOKEEPERS") or 3)
+    count = int(settings.get("LAB_ZOOKEEPERS") or 3)
     zookeepers = [f"zookeeper{number}:2181" for number in range(1, count + 1)]
     _write(config, configuration(node, zookeepers, data))
     # What a configuration file says of the whole cluster is not read where a data directory exists: this is.
-    _write(data / "patroni.dynamic.json", dynamic(environment))
+    _write(data / "patroni.dynamic.json", dynamic(settings))
 
 
 def command(config: Path = CONFIG) -> list[str]:
