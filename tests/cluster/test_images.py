@@ -61,9 +61,9 @@ def test_a_tag_is_stable(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "which"),
     [
-        ("lab/inside/__main__.py", {"inside"}),
-        ("lab/history.py", {"inside"}),
-        ("lab/inside/requirements.txt", {"python", "inside"}),
+        ("lab/inside/__main__.py", {"inside", "database"}),
+        ("lab/history.py", {"inside", "database"}),
+        ("lab/inside/requirements.txt", {"python", "inside", "postgres", "database"}),
         ("compose/images/dns/dns-node", {"dns"}),
         ("compose/images/zookeeper/train", {"zookeeper"}),
         ("compose/images/base/Dockerfile", set(images.RECIPES)),
@@ -79,10 +79,10 @@ def test_a_tag_changes_with_the_inputs_and_with_the_parent(checkout: Path, file:
 
 
 def test_a_new_file_changes_the_tag(checkout: Path) -> None:
-    """A module that was added is part of image inside."""
+    """A module that was added is part of the images that hold the lab's code."""
     before = tags()
     (checkout / "lab/inside/new.py").write_text("")
-    assert changed(before) == {"inside"}
+    assert changed(before) == {"inside", "database"}
     assert "lab/inside/new.py" in images.context_files("inside")
 
 
