@@ -9,23 +9,27 @@ if TYPE_CHECKING:
     from lab.load import HttpClients
     from lab.objectives import bound, difference, mean, median, total, worst
     from lab.scenario import Arm, Scenario, Strike
-    from lab.selectors import every, named, one, some
+    from lab.selectors import every, leader, named, one, some
+    from lab.writers import SqlWriters
 
 _HOME = {
     "HttpClients": "lab.load",
     **dict.fromkeys(("bound", "difference", "mean", "median", "total", "worst"), "lab.objectives"),
     **dict.fromkeys(("Arm", "Scenario", "Strike"), "lab.scenario"),
-    **dict.fromkeys(("every", "named", "one", "some"), "lab.selectors"),
+    **dict.fromkeys(("every", "leader", "named", "one", "some"), "lab.selectors"),
+    "SqlWriters": "lab.writers",
 }
 
 __all__ = [
     "Arm",
     "HttpClients",
     "Scenario",
+    "SqlWriters",
     "Strike",
     "bound",
     "difference",
     "every",
+    "leader",
     "mean",
     "median",
     "named",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lab.errors import BadInput
 from lab.fields import check_number, check_whole
@@ -27,6 +27,7 @@ class HttpClients:
     pick: Literal["srv", "random"] = "srv"
     """By RFC 2782's priorities and weights, or any instance alike."""
     service: str = "shop"
+    kind: ClassVar[str] = "views"
 
     def __post_init__(self) -> None:
         for name in ("count", "pool"):

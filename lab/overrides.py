@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from lab.errors import BadInput
 from lab.scenario import Arm, Scenario, Strike
 
-_OF_SCENARIO = ("repeats", "quiet_s", "hold_s")
+_OF_SCENARIO = ("repeats", "quiet_s", "hold_s", "watch_s")
 _OF_STRIKE = ("at_s", "every_s", "for_s")
 
 
@@ -24,7 +24,11 @@ def apply_sets(scenario: Scenario, sets: Mapping[str, str]) -> Scenario:
         return scenario
     change = _Changes(sets)
     arms = [
-        Arm(arm.name, *(change.applied(system, (arm.name, system.name)) for system in arm.systems))
+        Arm(
+            arm.name,
+            *(change.applied(system, (arm.name, system.name)) for system in arm.systems),
+            routes=[change.applied(route, (arm.name, route.label, route.kind)) for route in arm.routes],
+        )
         for arm in scenario.arms
     ]
     load = change.applied(scenario.load, ("load",))

@@ -183,7 +183,10 @@ def spread_s(arm: Arm, trial: Trial) -> float:
 
     It ends in step with the beat: when the last cache was refreshed. Healed at once, every return would meet the same
     phase of the TTL. The first strike's phase covers the beat evenly over the repeats: returns wait for so much of it.
+    What writes wait for after a heal has no such clock.
     """
+    if arm.routes:
+        return 0.0
     returns = any(planned.for_s is None and planned.fault.leaves == "dead" for planned in trial.strikes)
     return trial.strikes[0].phase * arm.beat_s if returns else 0.0
 

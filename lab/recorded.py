@@ -6,7 +6,7 @@ of themselves is enough, so old run folders stay readable when a class has moved
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import import_module
 from operator import attrgetter
@@ -16,7 +16,20 @@ from lab.catalogue import SCRIPT_MODULE, load
 from lab.errors import BadInput
 from lab.measures import BY_NAME, Measure
 from lab.objectives import Bound, Objective
-from lab.protocols import Bounds, Evidence, Fault, Fields, Injection, Load, Phase, Route, Site, Stack, System
+from lab.protocols import (
+    Bounds,
+    ClientRoute,
+    Evidence,
+    Fault,
+    Fields,
+    Injection,
+    Load,
+    Phase,
+    Route,
+    Site,
+    Stack,
+    System,
+)
 from lab.scenario import Arm, Scenario, Strike
 from lab.selectors import Selector
 
@@ -80,6 +93,23 @@ class RecordedSystem:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedRoute:
+    """A client route as a plan remembers it: its settings and what it adds to the bounds."""
+
+    label: str
+    kind: str
+    settings: Fields
+    promised: Mapping[str, Bounds]
+    origin: Fields = field(compare=False, repr=False)
+
+    def check_beside(self, systems: Sequence[System]) -> None:
+        """It was checked when it was planned."""
+
+    def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...]:
+        return self.promised[change].phases if change in self.promised else ()
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedLoad:
     """A load as a plan remembers it."""
 
@@ -89,7 +119,8 @@ class RecordedLoad:
     count: int
     rate_per_s: float
     deadline_s: float
-    origin: Fields = field(compare=False, repr=False)
+    kind: str = "views"
+    origin: Fields = field(compare=False, repr=False, default_factory=dict)
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -97,14 +128,18 @@ class RecordedLoad:
         return {}
 
 
-_Recorded = RecordedFault | RecordedSystem | RecordedLoad
+_Recorded = RecordedFault | RecordedSystem | RecordedRoute | RecordedLoad
 
 
 def scenario_to_json(scenario: Scenario) -> Fields:
     """The scenario as plain JSON values. Raises BadInput for a system, load or fault that is not a dataclass."""
     return {
         "arms": [
-            {"name": arm.name, "systems": [_system_to_json(system, scenario.changes) for system in arm.systems]}
+            {
+                "name": arm.name,
+                "systems": [_system_to_json(system, scenario.changes) for system in arm.systems],
+                **({"routes": [_route_to_json(route, arm, scenario) for route in arm.routes]} if arm.routes else {}),
+            }
             for arm in scenario.arms
         ],
         "load": _load_to_json(scenario.load),
@@ -125,6 +160,7 @@ def scenario_to_json(scenario: Scenario) -> Fields:
         "repeats": scenario.repeats,
         "quiet_s": scenario.quiet_s,
         "hold_s": scenario.hold_s,
+        **({"watch_s": scenario.watch_s} if scenario.kind == "writes" else {}),
         "demonstration": scenario.demonstration,
     }
 
@@ -138,7 +174,14 @@ def scenario_from_json(data: Fields, source: str, *, runnable: bool) -> Scenario
     objectives = [_objective_from_json(item) for item in data["objectives"]]
     pairs = zip(objectives, data["objectives"], strict=True)
     return Scenario(
-        arms=[Arm(arm["name"], *(wake.system(item) for item in arm["systems"])) for arm in data["arms"]],
+        arms=[
+            Arm(
+                arm["name"],
+                *(wake.system(item) for item in arm["systems"]),
+                routes=[wake.route(item) for item in arm.get("routes", ())],
+            )
+            for arm in data["arms"]
+        ],
         load=wake.load(data["load"]),
         strikes=[
             Strike(
@@ -154,6 +197,7 @@ def scenario_from_json(data: Fields, source: str, *, runnable: bool) -> Scenario
         repeats=data["repeats"],
         quiet_s=data["quiet_s"],
         hold_s=data["hold_s"],
+        watch_s=data.get("watch_s", Scenario.watch_s),
         expects={objective: item["expected"] for objective, item in pairs if item["expected"] != "yes"},
         demonstration=data["demonstration"],
     )
@@ -185,10 +229,27 @@ def _system_to_json(system: System, changes: tuple[str, ...]) -> Fields:
     }
 
 
+def _route_to_json(route: ClientRoute, arm: Arm, scenario: Scenario) -> Fields:
+    if isinstance(route, _Recorded):
+        return route.origin
+    changes = dict.fromkeys((*scenario.changes, "crash"))
+    promised = {change: Bounds(route.phases(change, arm.systems)) for change in changes}
+    return _named(route) | {
+        "says": {
+            "label": route.label,
+            "kind": route.kind,
+            "settings": route.settings,
+            "promised": {change: _bounds_to_json(found) for change, found in promised.items()},
+        }
+    }
+
+
 def _load_to_json(load: Load) -> Fields:
     if isinstance(load, _Recorded):
         return load.origin
     says = {name: getattr(load, name) for name in ("settings", "count", "rate_per_s", "deadline_s")}
+    if getattr(load, "kind", "views") != "views":
+        says["kind"] = load.kind  # type: ignore[attr-defined]  # a class attribute, which a shape cannot ask for
     return _named(load) | {
         "says": says
         | {
@@ -201,6 +262,7 @@ def _load_to_json(load: Load) -> Fields:
 def _bounds_to_json(bounds: Bounds) -> list[Fields]:
     return [
         {"name": phase.name, "low_s": phase.low_s, "high_s": phase.high_s, "moved_by": phase.moved_by}
+        | ({} if phase.mean_s is None else {"mean_s": phase.mean_s})
         for phase in bounds.phases
     ]
 
@@ -231,6 +293,16 @@ class _Waker:
             found_by=None if says["route"] is None else Route(**says["route"]),
             origin=data,
         )
+
+    def route(self, data: Fields) -> ClientRoute:
+        if self.runnable:
+            made: ClientRoute = self._real(data)
+            return made
+        says = data["says"]
+        promised = {
+            change: Bounds(tuple(Phase(**phase) for phase in phases)) for change, phases in says["promised"].items()
+        }
+        return RecordedRoute(says["label"], says["kind"], says["settings"], promised, data)
 
     def load(self, data: Fields) -> Load:
         if self.runnable:

@@ -75,7 +75,7 @@ class ChangeResult:
 
 @dataclass(slots=True)
 class Step:
-    """One step of a waterfall: it ends at `at_s` and lasted `lasts_s`. The steps of a waterfall add up to its outage."""
+    """One step of a waterfall: it ends at `at_s` and lasted `lasts_s`. Steps add up to the waterfall's outage."""
 
     name: str
     """"detection", "fencing", "promotion", "writable", "publication", "propagation", "client",

@@ -1,6 +1,7 @@
 """What a person writes: arms, a load, strikes and objectives. Everything is a frozen value that validates itself.
 
-A nonsense value is one sentence (BadInput) that names the field; the loader adds the file.
+A nonsense value is one sentence (BadInput) that names the field; the loader adds the file. A scenario is about views of
+instances or about writes to a database: its load says which (`kind`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from itertools import combinations
 
 from lab.errors import BadInput
 from lab.fields import check_number, check_whole
-from lab.measures import Measure
+from lab.measures import VIEWS, WRITES, Measure
 from lab.objectives import Bound, Objective
-from lab.protocols import Bounds, Fault, Fields, Load, Route, System
+from lab.protocols import Bounds, ClientRoute, Fault, Fields, Load, Route, System
 from lab.selectors import Selector
 
 MARGIN = 1.25
@@ -36,17 +37,30 @@ _NEEDS = {
 }
 """What a measure is measured at; one that is not here needs no strike."""
 
+_AT_STRIKES = frozenset({"outage_s", "unavailable_s", "split_brain_s", "split_brain_writes", "rejoin_s"})
+"""Measures of writes that need a strike."""
+
+_OWN_CONNECTIONS = 12
+"""What the lab itself (observers, controller, registrar, readings) may have open at one server, and what Postgres keeps
+for superusers."""
+
 
 @dataclass(frozen=True, init=False)
 class Arm:
-    """One of the things compared: a name and the systems that make it up, on one network."""
+    """One of the things compared: a name and the systems that make it up, on one network.
+
+    `routes` are the ways in which clients of a database find its primary; several are driven in the same trial, by the
+    same arrivals and through the same fault, so that they can be compared in pairs.
+    """
 
     name: str
     systems: tuple[System, ...]
+    routes: tuple[ClientRoute, ...] = ()
 
-    def __init__(self, name: str, *systems: System) -> None:
+    def __init__(self, name: str, *systems: System, routes: Sequence[ClientRoute] = ()) -> None:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "systems", systems)
+        object.__setattr__(self, "routes", tuple(routes))
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
             raise BadInput(f"Arm: name={name!r} must be letters, digits, - and _")
         if not systems:
@@ -58,6 +72,18 @@ class Arm:
         for node in names:
             if names.count(node) > 1:
                 raise BadInput(f"Arm {name}: two of its systems bring a node {node!r}")
+        labels = [route.label for route in self.routes]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise BadInput(f"Arm {name}: two of its routes are called {label!r}; give one of them a name=")
+        try:
+            for system in systems:
+                if (check := getattr(system, "check_beside", None)) is not None:
+                    check(systems, self.routes)
+            for route in self.routes:
+                route.check_beside(systems)
+        except BadInput as error:
+            raise BadInput(f"Arm {name}: {error.what}") from None
 
     @property
     def compose_files(self) -> tuple[str, ...]:
@@ -102,12 +128,21 @@ class Arm:
                 return found
         raise BadInput(f"Arm {self.name}: none of its systems gives clients a way to discover instances")
 
+    def promises(self, change: str) -> Mapping[str, Bounds]:
+        """What the settings promise for a fault's name or "return", by route's label; "" where clients are of one kind.
+
+        Empty where nothing is promised.
+        """
+        found = next((b for system in self.systems if (b := system.bounds(change)) is not None), None)
+        if found is None:
+            return self.promises("return") if change == "start" else {}
+        if not self.routes:
+            return {"": found}
+        return {r.label: Bounds((*found.phases, *r.phases(change, self.systems))) for r in self.routes}
+
     def bounds(self, change: str) -> Bounds | None:
-        """What the settings promise for a fault's name or "return"; None where nothing is promised."""
-        for system in self.systems:
-            if (found := system.bounds(change)) is not None:
-                return found
-        return self.bounds("return") if change == "start" else None
+        """The largest of its promises; None where nothing is promised."""
+        return max(self.promises(change).values(), key=lambda bounds: bounds.high_s, default=None)
 
 
 @dataclass(frozen=True)
@@ -160,6 +195,8 @@ class Scenario:
     """How long a trial without strikes watches."""
     hold_s: float | None = None
     """At most how long a trial holds after its last strike; None: 1.25 x the largest bound and a little."""
+    watch_s: float = 1.5
+    """Of writes: for how long they are watched on after a failover, and again after the heal."""
     expects: Mapping[Objective, str] = field(default_factory=dict)
     """{objective: "no" or "unknown"}: a planted lie, which must come out so; it still exits 1 or 2."""
     demonstration: bool = False
@@ -173,22 +210,30 @@ class Scenario:
             object.__setattr__(self, name, tuple(value))
         check_whole("Scenario", "repeats", self.repeats, least=1)
         check_number("Scenario", "quiet_s", self.quiet_s, above=0)
+        check_number("Scenario", "watch_s", self.watch_s, above=0)
         self._check_arms()
         self._check_strikes()
         self._check_hold()
         self._check_objectives()
 
     @property
+    def kind(self) -> str:
+        """What it is about: "views" or "writes"."""
+        return str(getattr(self.load, "kind", "views"))
+
+    @property
     def changes(self) -> tuple[str, ...]:
-        """What can be bounded here: each fault's name, and "return" where something comes back."""
+        """What can be bounded here: each fault's name, and "return" where an instance comes back."""
         faults = dict.fromkeys(strike.fault.name for strike in self.strikes)
-        returns = ["return"] if any("return" in strike.makes for strike in self.strikes) else []
-        return (*faults, *returns)
+        back = self.kind == "views" and any("return" in strike.makes for strike in self.strikes)
+        return (*faults, "return") if back else tuple(faults)
 
     def changes_of(self, measure: Measure) -> tuple[str, ...]:
         """The changes whose bound `bound()` means for a measure."""
         if measure.bounded_by == "return":
             return tuple(change for change in self.changes if change == "return")
+        if measure.bounded_by == "failover":
+            return self.changes
         needed = _NEEDS.get(measure.name, frozenset())
         return tuple(dict.fromkeys(s.fault.name for s in self.strikes if needed & s.makes))
 
@@ -202,15 +247,34 @@ class Scenario:
         for arm in self.arms:
             if not isinstance(arm, Arm):
                 raise BadInput(f"Scenario: arms: {arm!r} is not an Arm")
-            arm.route()
-            if not arm.alive_at_start:
-                raise BadInput(f"Scenario: arms: {arm.name} has no backend; add a Service")
+            if self.kind == "writes":
+                self._check_database(arm)
+            elif arm.routes:
+                raise BadInput(f"Scenario: arm {arm.name} has routes to a database; its load must be SqlWriters(...)")
+            else:
+                arm.route()
+                if not arm.alive_at_start:
+                    raise BadInput(f"Scenario: arms: {arm.name} has no backend; add a Service")
         names = [arm.name for arm in self.arms]
         for name in names:
             if names.count(name) > 1:
                 raise BadInput(f"Scenario: arms: two of them are named {name!r}")
         if not hasattr(self.load, "nodes") or not hasattr(self.load, "settings"):
             raise BadInput(f"Scenario: load={self.load!r} is not a load, e.g. HttpClients(count=30, rate_per_s=300)")
+
+    def _check_database(self, arm: Arm) -> None:
+        settings = arm.settings.get("postgres")
+        if settings is None:
+            raise BadInput(f"Scenario: arms: {arm.name} has no database; add a Postgres(...)")
+        if not arm.routes:
+            raise BadInput(f"Scenario: arm {arm.name}: routes are missing, e.g. routes=[MultiHost()]")
+        pool, most = int(self.load.settings["pool"]), int(settings["max_connections"])
+        needed = len(arm.routes) * (pool + 1) + _OWN_CONNECTIONS
+        if needed > most:
+            raise BadInput(
+                f"Scenario: arm {arm.name}: pool={pool} for each of {len(arm.routes)} routes, readers and the lab "
+                f"itself need {needed} connections, Postgres grants max_connections={most}; lower pool or raise it"
+            )
 
     def _check_strikes(self) -> None:
         for number, strike in enumerate(self.strikes, 1):
@@ -222,6 +286,8 @@ class Scenario:
                 except BadInput as error:
                     raise BadInput(f"strike {number}: arm {arm.name}: {error.what}") from None
         for (i, first), (j, second) in combinations(enumerate(self.strikes, 1), 2):
+            if "leader" in (first.target.kind, second.target.kind):
+                continue  # whom it hits is known only when it is due
             for arm in self.arms:
                 shared = first.target.may_meet(second.target, self.nodes(arm))
                 if shared and _overlap(first, second, len(shared)):
@@ -256,6 +322,7 @@ class Scenario:
                     raise BadInput(
                         f"objective {objective}: there is no arm {name!r}; arms are {', '.join(sorted(names))}"
                     )
+            self._check_measure(objective)
             needed = _NEEDS.get(objective.measure.name)
             if needed is not None and not needed & makes:
                 raise BadInput(
@@ -272,12 +339,23 @@ class Scenario:
             if answer not in ("no", "unknown"):
                 raise BadInput(f"Scenario: expects: {objective}: {answer!r} is neither 'no' nor 'unknown'")
 
+    def _check_measure(self, objective: Objective) -> None:
+        measure = objective.measure
+        if measure in (VIEWS if self.kind == "writes" else WRITES):
+            raise BadInput(
+                f"objective {objective}: no arm can produce {measure.name} here: this scenario is about {self.kind}"
+            )
+        if measure.name in _AT_STRIKES and not self.strikes:
+            raise BadInput(f"objective {objective}: no arm can produce {measure.name} here: there is no strike")
+
     def _check_bound(self, objective: Objective) -> None:
         for arm in self.arms:
             if objective.arm in ("", arm.name):
-                for change in self.changes_of(objective.measure):
-                    if arm.bounds(change) is None:
-                        raise BadInput(f"objective {objective}: arm {arm.name} promises no bound for {change}")
+                changes = self.changes_of(objective.measure)
+                without = [change for change in changes if arm.bounds(change) is None]
+                # What only prepares the failure of a database (a cut standby) need not promise anything by itself.
+                if without and (self.kind == "views" or len(without) == len(changes)):
+                    raise BadInput(f"objective {objective}: arm {arm.name} promises no bound for {without[0]}")
 
 
 def _overlap(first: Strike, second: Strike, nodes: int) -> bool:

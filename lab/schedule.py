@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lab.plan import Plan, Trial, baseline_s, bound_s, hold_limit_s, settle_limit_s, spread_s
 from lab.protocols import Bounds
@@ -29,16 +29,23 @@ def plan_text(plan: Plan) -> str:
 
 
 def bound_text(scenario: Scenario) -> str:
-    """Each arm's bound for each change, phase by phase, and the setting that moves it most."""
+    """Each arm's bound for each change, phase by phase, and the setting that moves it most; from the settings alone.
+
+    Of writes: each route's, best, mean and worst.
+    """
     blocks: list[list[list[str]]] = []
-    for change in scenario.changes or ("return",):
-        promised = [(arm, arm.bounds(change)) for arm in scenario.arms]
-        names = list(dict.fromkeys(p.name for _, found in promised if found for p in found.phases))
-        blocks.append(
-            [["arm", *(f"{change}: {n}" if i == 0 else n for i, n in enumerate(names)), "in all", "moved most by"]]
-        )
-        blocks[-1] += [_bound_row(arm, found, names) for arm, found in promised]
-    return "\n\n".join(_table(block) for block in blocks) + "\n"
+    for change in scenario.changes or ("crash" if scenario.kind == "writes" else "return",):
+        promised: list[tuple[str, Bounds | None]] = []
+        for arm in scenario.arms:
+            found: Mapping[str, Bounds | None] = arm.promises(change) or {"": None}
+            promised += [(f"{arm.name}  {label}".rstrip(), bounds) for label, bounds in found.items()]
+        names = list(dict.fromkeys(p.name for _, bounds in promised if bounds for p in bounds.phases))
+        owner = "arm  route" if scenario.kind == "writes" else "arm"
+        head = [owner, *(f"{change}: {n}" if i == 0 else n for i, n in enumerate(names)), "in all", "moved most by"]
+        with_mean = scenario.kind == "writes"
+        blocks.append([head, *(_bound_row(who, bounds, names, with_mean) for who, bounds in promised)])
+    note = "best / mean / worst, in seconds\n\n" if scenario.kind == "writes" else ""
+    return note + "\n\n".join(_table(block) for block in blocks) + "\n"
 
 
 def about_s(plan: Plan) -> float:
@@ -56,6 +63,11 @@ def about_text(seconds: float) -> str:
 
 def _trial_about_s(plan: Plan, trial: Trial) -> float:
     scenario, arm = plan.scenario, plan.arm(trial.arm)
+    if scenario.kind == "writes":
+        faults = [planned.fault.name for planned in trial.strikes]
+        down_s = sum(max((b.mean_s for b in arm.promises(fault).values()), default=1.0) for fault in faults)
+        held_s = 2 * scenario.watch_s if trial.strikes else scenario.quiet_s
+        return baseline_s(arm) + arm.beat_s / 2 + down_s + held_s + TRIAL_S
     if not trial.strikes:
         return baseline_s(arm) + scenario.quiet_s + TRIAL_S
     # A worst client comes close to its bound, the middle of it is what the phases add up to on average.
@@ -67,10 +79,9 @@ def _trial_about_s(plan: Plan, trial: Trial) -> float:
 def _trial_lines(plan: Plan, trial: Trial) -> list[str]:
     scenario, arm = plan.scenario, plan.arm(trial.arm)
     baseline = baseline_s(arm)
-    load = scenario.load
     lines = [
         f"trial {trial.number}  {trial.arm}  repeat {trial.repeat}",
-        _step("0.00", f"baseline: {load.count} clients, {load.rate_per_s:g} requests a second, nothing is broken"),
+        _step("0.00", f"baseline: {_load(scenario, arm)}, nothing is broken"),
     ]
     if not trial.strikes:
         quiet_s = scenario.quiet_s
@@ -84,10 +95,24 @@ def _trial_lines(plan: Plan, trial: Trial) -> list[str]:
         lines.append(_step(f"T + {planned.at_s:.2f}", what))
     on_s = spread_s(arm, trial)
     last_s = trial.strikes[-1].at_s + hold_limit_s(scenario, arm) + on_s
-    hold = "hold: until every client has been right for 1 s" + (f", and {on_s:.2f} s on" if on_s else "")
+    if scenario.kind == "writes":
+        hold = f"hold: until writes are acknowledged again on every route, and {scenario.watch_s:g} s on"
+    else:
+        hold = "hold: until every client has been right for 1 s" + (f", and {on_s:.2f} s on" if on_s else "")
     lines.append(_step(f"<= T + {last_s:.2f}", hold))
     last_s += settle_limit_s(scenario, arm)
-    return [*lines, _step(f"<= T + {last_s:.2f}", "heal, settle, collect")]
+    end = (
+        "read rows, heal, settle, read rows, rejoin, collect" if scenario.kind == "writes" else "heal, settle, collect"
+    )
+    return [*lines, _step(f"<= T + {last_s:.2f}", end)]
+
+
+def _load(scenario: Scenario, arm: Arm) -> str:
+    load = scenario.load
+    if scenario.kind == "writes":
+        routes = ", ".join(route.label for route in arm.routes)
+        return f"{load.rate_per_s:g} writes a second by each of {routes}"
+    return f"{load.count} clients, {load.rate_per_s:g} requests a second"
 
 
 def _step(when: str, what: str) -> str:
@@ -99,14 +124,18 @@ def _pairs(plan: Plan) -> list[Sequence[Trial]]:
     return [plan.trials[i : i + size] for i in range(0, len(plan.trials), size)]
 
 
-def _bound_row(arm: Arm, found: Bounds | None, names: Sequence[str]) -> list[str]:
+def _bound_row(who: str, found: Bounds | None, names: Sequence[str], with_mean: bool) -> list[str]:
     if found is None:
-        return [arm.name, *("-" for _ in names), "nothing promised", "-"]
+        return [who, *("-" for _ in names), "nothing promised", "-"]
     phases = {phase.name: phase for phase in found.phases}
-    cells = [_span(phases[n].low_s, phases[n].high_s) if n in phases else "-" for n in names]
+
+    def cell(low_s: float, mean_s: float, high_s: float) -> str:
+        return f"{low_s:.3g} / {mean_s:.3g} / {high_s:.3g}" if with_mean else _span(low_s, high_s)
+
+    cells = [cell(phases[n].low_s, phases[n].expected_s, phases[n].high_s) if n in phases else "-" for n in names]
     moved = [phase for phase in found.phases if phase.moved_by]
     most = max(moved, key=lambda phase: phase.high_s).moved_by if moved else "-"
-    return [arm.name, *cells, _span(found.low_s, found.high_s), most]
+    return [who, *cells, cell(found.low_s, found.mean_s, found.high_s), most]
 
 
 def _span(low_s: float, high_s: float) -> str:

@@ -1,6 +1,7 @@
 """Selectors: whom a strike hits, as values. Names of nodes are role + number: backend3.
 
-`one` and `some` are drawn while planning, from the seed; `every` and `named` need no draw.
+`one` and `some` are drawn while planning, from the seed; `every` and `named` need no draw. `leader` stays what it is in
+the plan, "leader(postgres)": who leads is asked when the strike is due, and its events say whom it hit.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal
 
 from lab.errors import BadInput
 
-Kind = Literal["some", "every", "named"]
+Kind = Literal["some", "every", "named", "leader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Selector:
         A node's number does not depend on the other nodes, so a draw of 3 is the beginning of a draw of 4.
         """
         found = self.candidates(nodes)
+        if self.kind == "leader":
+            return [str(self)]
         return sorted(found, key=rank)[: self.count] if self.kind == "some" else found
 
     def may_meet(self, other: Selector, nodes: Sequence[tuple[str, str]]) -> list[str]:
@@ -68,6 +71,8 @@ class Selector:
             return f"named({', '.join(map(repr, self.names))})"
         if self.kind == "some" and self.count == 1:
             return f"one({self.role!r})"
+        if self.kind == "leader":
+            return f"leader({self.role})"
         return f"{self.kind}({self.role!r}{f', {self.count}' if self.kind == 'some' else ''})"
 
 
@@ -89,3 +94,13 @@ def every(role: str) -> Selector:
 def named(*names: str) -> Selector:
     """Nodes by name."""
     return Selector("named", names=names)
+
+
+def leader(role: str) -> Selector:
+    """The node of a role that leads when the strike is due."""
+    return Selector("leader", role)
+
+
+def leading_role(target: str) -> str:
+    """The role in a planned target "leader(postgres)"; empty for the name of a node."""
+    return target.removeprefix("leader(").removesuffix(")") if target.startswith("leader(") else ""

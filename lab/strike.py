@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +23,13 @@ class StruckSite:
 
     target: Node
     others: Sequence[Node]
+    nodes: Mapping[str, Node]
 
 
 def site_of(stack: Stack, target: str, struck: frozenset[str]) -> StruckSite:
     """The site of a strike; witnesses are nodes that stay whole."""
     others = tuple(node for name, node in stack.nodes.items() if name not in struck)
-    return StruckSite(stack.nodes[target], others)
+    return StruckSite(stack.nodes[target], others, stack.nodes)
 
 
 def strike(
@@ -75,7 +76,7 @@ def heal(
     after_ns = now_ns()
     fault.heal(site, injection)
     before_ns = now_ns()
-    if fault.leaves == "alive":
+    if fault.leaves == "alive" and not getattr(fault, "holds_until_healed", False):
         return  # there was nothing to undo, or (start) its end is the server's own goodbye
     evidence: Evidence = {"holds": True}
     try:

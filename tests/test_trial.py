@@ -16,6 +16,7 @@ from lab.plan import make_plan
 from lab.protocols import Beat, Injection
 from lab.strike import _phase
 from lab.trial import TrialRun
+from lab.watch_views import ViewsWatch
 from tests.stand_in import Backends, Names, scenario
 
 
@@ -43,8 +44,9 @@ def trial_of(folder: Path, strike: Strike, fallen: tuple[str, ...] = (), spare: 
 def test_a_name_server_that_was_restarted_is_no_instance(tmp_path: Path) -> None:
     """A hold waits for views that are right; no view will ever list a name server."""
     run = trial_of(tmp_path, Strike(Restart(), target=named("ns1")))
-    run.effective.update(run.trial.strikes)
-    assert run._while_struck == frozenset(run.arm.alive_at_start)
+    run.stage.effective.update(run.trial.strikes)
+    assert isinstance(run.watch, ViewsWatch)
+    assert run.watch.while_struck == frozenset(run.arm.alive_at_start)
     run.log.close()
 
 
