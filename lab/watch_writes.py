@@ -28,8 +28,6 @@ class WritesWatch:
 
     stage: Stage
     loading: bool = False
-    led: str | None = None
-    """Who led before anything was struck."""
 
     @property
     def plan_fields(self) -> Fields:
@@ -62,7 +60,7 @@ class WritesWatch:
         self._until_right(0, self._limit_s, "baseline", 0.5)
 
     def about_to_strike(self) -> None:
-        self.led = self.stage.leader()
+        """Nothing: whom a strike of the leader hits is asked when it is due."""
 
     def hold(self) -> None:
         stage = self.stage
@@ -70,7 +68,9 @@ class WritesWatch:
         deadline_ns = stage.now_ns() + int(limit_s * S)
         while self._failover_is_due() and stage.now_ns() < deadline_ns:
             stage.check_stop()
-            stage.tell_phase("hold", (deadline_ns - stage.now_ns()) / S, f"nobody leads instead of {self.led} yet")
+            stage.tell_phase(
+                "hold", (deadline_ns - stage.now_ns()) / S, "nobody leads yet instead of the one that was struck"
+            )
             stage.stop.wait(0.1)
         over_ns = stage.now_ns()
         self._until_right(over_ns, max(watch_s, (deadline_ns - over_ns) / S), "hold", watch_s)
@@ -103,11 +103,15 @@ class WritesWatch:
         return settle_limit_s(self.stage.plan.scenario, self.stage.arm)
 
     def _failover_is_due(self) -> bool:
-        """Whether what was struck leads to a new leader by the arm's promise, and there is none yet."""
-        effective = [planned for planned in self.stage.effective if self.stage.targets[planned.strike] == self.led]
-        promised = [p for planned in effective for p in self.stage.arm.promises(planned.fault.name).values()]
-        fails_over = any(phase.name == "promotion" for bounds in promised for phase in bounds.phases)
-        return fails_over and self.stage.leader() in (None, self.led)
+        """Whether a server was struck that still leads, or nobody does, where the arm promises a new leader."""
+        stage = self.stage
+        due = {
+            stage.targets[planned.strike]
+            for planned in stage.effective
+            for bounds in stage.arm.promises(planned.fault.name).values()
+            if any(phase.name == "promotion" for phase in bounds.phases)
+        }
+        return bool(due) and stage.leader() in (None, *due)
 
     def _until_right(self, after_ns: int, limit_s: float, name: str, for_s: float) -> bool:
         """Wait until every route's writes have been acknowledged for `for_s`, counted from `after_ns` at the soonest;
