@@ -1,8 +1,10 @@
 """The systems that a scenario's arms are made of, one file each: settings, what they promise, when they are ready."""
 
 from lab.systems.dns import Dns
+from lab.systems.haproxy import HaProxy
+from lab.systems.patroni import Patroni
 from lab.systems.scripted import Scripted
 from lab.systems.service import Service
 from lab.systems.zookeeper import ZooKeeper
 
-__all__ = ["Dns", "Scripted", "Service", "ZooKeeper"]
+__all__ = ["Dns", "HaProxy", "Patroni", "Scripted", "Service", "ZooKeeper"]
