@@ -7,9 +7,15 @@ One JSON line in: {"id": 7, "op": "signal", ...}; one out: {"id": 7, "ok": true,
     lease {seconds}                       -> {expired}: without one for `seconds` the node heals itself, after a minute
                                              more the pod ends; 0: for ever. None was asked yet: for ever
     processes                             -> {processes: [{pid, state, command}]} of the server
-    signal {signal, wait_s}               -> {after_ns, before_ns, sent_ns, pids, done}
-    drop, undrop                          -> {after_ns, before_ns}
-    rules                                 -> {dropping, packets, bytes}
+    signal {signal, wait_s, match}        -> {after_ns, before_ns, sent_ns, pids, done}: match: lab.inside.processes
+    drop, undrop                          -> {after_ns, before_ns}: everything, as a power loss does
+    cut {peers, ports, direction, how}    -> {after_ns, before_ns, cut}: lab.inside.cuts
+    uncut {cuts}                          -> {after_ns, before_ns}: cuts by number; without: all but fences
+    rules                                 -> {dropping, packets, bytes, cuts}
+    manage {port}                         -> {}: from now on other nodes may fence this one: lab.inside.fence
+    unfence                               -> {after_ns, before_ns}
+    toxic {name, listen, upstream, latency_ms}, toxics
+                                          -> {proxies}: lab.inside.toxics
     ask {probe, timeout_s, ...}           -> {reached, ...}: lab.inside.probes
     collect {offsets}                     -> {path, offsets, files}: lab.inside.bundle
 
@@ -51,6 +57,7 @@ class Agent:
         self._writing = threading.Lock()
         self._making = threading.Lock()
         self._packets: Any = None
+        self._fence: Any = None
         self._stopped = False
         self._heal_at_ns = 0
         self._end_at_ns = 0
@@ -62,7 +69,13 @@ class Agent:
             "signal": self._signal,
             "drop": lambda: dict(self._rules_of_node().drop()),
             "undrop": lambda: dict(self._rules_of_node().undrop()),
+            "cut": lambda **what: dict(self._rules_of_node().cut(**what)),
+            "uncut": self._uncut,
             "rules": lambda: dict(self._rules_of_node().rules()),
+            "manage": self._manage,
+            "unfence": self._unfence,
+            "toxic": self._toxic,
+            "toxics": self._toxics,
             "ask": self._ask,
             "collect": self._collect,
         }
@@ -100,12 +113,13 @@ class Agent:
             os._exit(0)
         self._heal_at_ns = self._end_at_ns
         self._expired += 1
-        # The first thing that went wrong must not keep the second from being healed.
-        with suppress(OSError):
-            if self._packets is not None:
-                self._packets.undrop()
         if self._stopped:
             self._signal("CONT", 0.0)
+        # The first thing that went wrong must not keep the next from being healed.
+        if self._packets is not None:
+            for heal in (self._packets.undrop, self._uncut, self._unfence):
+                with suppress(OSError):
+                    heal()
         return True
 
     def _ping(self) -> Answer:
@@ -117,10 +131,10 @@ class Agent:
         self._heal_at_ns = now_ns + int(seconds * clock.S) if seconds else 0
         return {"expired": self._expired}
 
-    def _signal(self, signal: str, wait_s: float = 2.0) -> Answer:
+    def _signal(self, signal: str, wait_s: float = 2.0, match: str = "") -> Answer:
         if signal in ("STOP", "CONT"):
             self._stopped = signal == "STOP"
-        return processes.send(signal, wait_s)
+        return processes.send(signal, wait_s, match)
 
     # What follows imports late: 50 agents start at once, and most never need it.
 
@@ -130,6 +144,35 @@ class Agent:
         with self._making:
             self._packets = self._packets or Packets()
         return self._packets
+
+    def _uncut(self, cuts: list[int] | None = None) -> Answer:
+        rules = self._rules_of_node()
+        fences = self._fence.cuts if self._fence is not None else []
+        return dict(rules.uncut([cut for cut in rules.cuts() if cut not in fences] if cuts is None else cuts))
+
+    def _manage(self, port: int) -> Answer:
+        from lab.inside.fence import Fence
+
+        rules = self._rules_of_node()
+        with self._making:
+            self._fence = self._fence or Fence(rules)
+        self._fence.listen(port)
+        return {}
+
+    def _unfence(self) -> Answer:
+        now_ns = clock.now_ns()
+        after_ns, before_ns = self._fence.unfence() if self._fence is not None else (now_ns, now_ns)
+        return {"after_ns": after_ns, "before_ns": before_ns}
+
+    def _toxic(self, **what: Any) -> Answer:
+        from lab.inside.toxics import toxic
+
+        return toxic(**what)
+
+    def _toxics(self) -> Answer:
+        from lab.inside.toxics import toxics
+
+        return toxics()
 
     def _ask(self, **what: Any) -> Answer:
         from lab.inside.probes import ask

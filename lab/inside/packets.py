@@ -1,4 +1,7 @@
-"""The node's packets: dropped all at once and atomically, never on `lo` (a server must still reach itself)."""
+"""The node's packets: dropped all at once and atomically, never on `lo` (a server must still reach itself).
+
+A drop stops everything, as a power loss does; cuts (lab.inside.cuts) stop some of it, several at once.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from lab import clock
+from lab.inside.cuts import Cut, counted
 from lab.inside.processes import tools
 
 _DROP = """*filter
@@ -39,6 +44,8 @@ class Packets:
 
     def __init__(self) -> None:
         self.dropping = False
+        self._cuts: dict[int, Cut] = {}
+        self._number = 0
         self._lock = threading.Lock()
 
     def drop(self) -> dict[str, Any]:
@@ -49,15 +56,45 @@ class Packets:
         """Let everything through again; the same answer. Idempotent."""
         return self._become(False, _UNDROP)
 
+    def cut(
+        self, peers: Iterable[str] = (), ports: Iterable[int] = (), direction: str = "both", how: str = "drop"
+    ) -> dict[str, Any]:
+        """Stop what `Cut` says: {after_ns, before_ns, cut: its number}. Raises ValueError on what makes no sense."""
+        with self._lock:
+            cut = Cut(self._number + 1, tuple(peers), tuple(ports), direction, how)
+            after_ns = _restore("*filter\n" + cut.made())
+            before_ns = clock.now_ns()
+            self._number = cut.number
+            self._cuts[cut.number] = cut
+            return {"after_ns": after_ns, "before_ns": before_ns, "cut": cut.number}
+
+    def uncut(self, numbers: Iterable[int]) -> dict[str, Any]:
+        """Take cuts away, all at once; numbers of cuts that are not there are none of our business."""
+        with self._lock:
+            going = [self._cuts[number] for number in dict.fromkeys(numbers) if number in self._cuts]
+            after_ns = clock.now_ns()
+            if going:
+                after_ns = _restore("*filter\n" + "".join(cut.undone() for cut in going))
+                for cut in going:
+                    del self._cuts[cut.number]
+            return {"after_ns": after_ns, "before_ns": clock.now_ns()}
+
+    def cuts(self) -> list[int]:
+        """The numbers of the cuts that hold."""
+        with self._lock:
+            return list(self._cuts)
+
     def rules(self) -> dict[str, Any]:
-        """Whether the kernel drops now, and the packets and bytes that it has dropped since `drop`."""
+        """Whether the kernel drops now, the packets and bytes that it has dropped since `drop`, and `cuts`:
+        [{cut, peer, direction, how, packets}] as lab.inside.cuts.counted tells them."""
         saved = _run(["iptables-save", "-c", "-t", "filter"])
-        drops = [line for line in saved.splitlines() if line.endswith("-j DROP") and " LAB-" in line]
+        drops = [line for line in saved.splitlines() if line.endswith(("-A LAB-IN -j DROP", "-A LAB-OUT -j DROP"))]
         counts = [line[1 : line.index("]")].split(":") for line in drops]
         return {
             "dropping": len(drops) == 2,
             "packets": sum(int(packets) for packets, _ in counts),
             "bytes": sum(int(size) for _, size in counts),
+            "cuts": counted(saved),
         }
 
     def _become(self, dropping: bool, script: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from lab import clock
+
 CONTROL = "\0lab-control"
 """The abstract socket of the pod's server; a pod's containers share it with the network namespace."""
 
@@ -66,15 +68,17 @@ def zk(deadline: float, host: str, port: int = 2181, word: str = "srvr") -> dict
 
 
 def control(deadline: float, message: dict[str, Any]) -> dict[str, Any]:
-    """One line to the control socket of this pod's server: {answer}."""
+    """One line to the control socket of this pod's server: {answer, after_ns, before_ns: when it was sent}."""
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(_left(deadline))
+        after_ns = clock.now_ns()
         peer.connect(CONTROL)
         peer.sendall(orjson.dumps(message) + b"\n")
+        before_ns = clock.now_ns()
         line = _all(peer, deadline, until=b"\n")
     if not line:
         raise ConnectionResetError
-    return {"answer": orjson.loads(line)}
+    return {"answer": orjson.loads(line), "after_ns": after_ns, "before_ns": before_ns}
 
 
 def dns(deadline: float, host: str, name: str, type: str = "A", port: int = 53) -> dict[str, Any]:
@@ -200,4 +204,42 @@ def _left(deadline: float) -> float:
     return left
 
 
-PROBES: dict[str, Callable[..., dict[str, Any]]] = {"tcp": tcp, "http": http, "zk": zk, "dns": dns, "control": control}
+def greet(deadline: float, host: str, port: int = 5432) -> dict[str, Any]:
+    """The first exchange of PostgreSQL's protocol, 8 bytes there and one back: {answer: "N" or "S", took_ns}.
+
+    A server that accepts and does not answer is a timeout; what a proxy adds to the way back is in `took_ns`.
+    """
+    with _connected(deadline, host, port) as peer:
+        sent_ns = clock.now_ns()
+        peer.sendall(struct.pack("!2I", 8, 80877103))
+        answer = _exactly(peer, deadline, 1)
+        return {"answer": answer.decode(errors="replace"), "took_ns": clock.now_ns() - sent_ns}
+
+
+# psycopg is imported late: most agents never need it.
+
+
+def query(deadline: float, host: str, query: str, **where: Any) -> dict[str, Any]:
+    """One statement as `user` (postgres) in `database` (lab): {rows: [[...]]}. Connecting may take 2 s."""
+    from lab.inside import queries
+
+    return {"rows": queries.query(deadline, host, query, **where)}
+
+
+def rows(deadline: float, host: str, **where: Any) -> dict[str, Any]:
+    """What a server holds of table `writes`: lab.inside.rows. Connecting may take 2 s."""
+    from lab.inside.rows import rows as read
+
+    return read(deadline, host, **where)
+
+
+PROBES: dict[str, Callable[..., dict[str, Any]]] = {
+    "tcp": tcp,
+    "http": http,
+    "zk": zk,
+    "dns": dns,
+    "control": control,
+    "greet": greet,
+    "sql": query,
+    "rows": rows,
+}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -40,15 +41,24 @@ def server_pids() -> list[int]:
     return sorted(pids)
 
 
-def send(name: str, wait_s: float) -> dict[str, Any]:
+def send(name: str, wait_s: float, match: str = "") -> dict[str, Any]:
     """Signal the server (KILL, STOP, CONT: every process; TERM: the main one) and wait until that had its effect.
 
+    With `match`, a regular expression searched in command lines, only those processes get it, whatever the signal.
     The effect lies in [after_ns, before_ns]. `done` is False when it was not seen within `wait_s` seconds.
     """
     number = SIGNALS[name]
     has_effect, every = _EFFECTS[name]
+    if match:
+        every = True
+        has_effect = _all_gone if name == "TERM" else has_effect
+    wanted = re.compile(match)
     deadline_ns = clock.now_ns() + int(wait_s * clock.S)
-    targets = server_pids() if every else _main(server_pids())
+
+    def there() -> list[int]:
+        return [pid for pid in server_pids() if not match or wanted.search(_command(pid))]
+
+    targets = there() if every else _main(server_pids())
     hit: list[int] = []
     after_ns = clock.now_ns()
     while True:
@@ -60,7 +70,7 @@ def send(name: str, wait_s: float) -> dict[str, Any]:
         done = _await(lambda: has_effect(hit), deadline_ns)
         before_ns = clock.now_ns()
         # A process may have forked between the look and the signal: what is there now and was not hit gets it too.
-        targets = [pid for pid in server_pids() if pid not in hit] if every and done else []
+        targets = [pid for pid in there() if pid not in hit] if every and done else []
         if not targets:
             return {"after_ns": after_ns, "before_ns": before_ns, "sent_ns": sent_ns, "pids": hit, "done": done}
 
