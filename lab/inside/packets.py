@@ -72,12 +72,14 @@ class Packets:
         """Take cuts away, all at once; numbers of cuts that are not there are none of our business."""
         with self._lock:
             going = [self._cuts[number] for number in dict.fromkeys(numbers) if number in self._cuts]
-            after_ns = clock.now_ns()
+            after_ns = before_ns = clock.now_ns()
             if going:
-                after_ns = _restore("*filter\n" + "".join(cut.undone() for cut in going))
+                after_ns = _restore("*filter\n" + "".join(cut.opened() for cut in going))
+                before_ns = clock.now_ns()
+                _restore("*filter\n" + "".join(cut.undone() for cut in going))
                 for cut in going:
                     del self._cuts[cut.number]
-            return {"after_ns": after_ns, "before_ns": clock.now_ns()}
+            return {"after_ns": after_ns, "before_ns": before_ns}
 
     def cuts(self) -> list[int]:
         """The numbers of the cuts that hold."""
