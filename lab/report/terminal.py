@@ -5,18 +5,18 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from lab.measures import Measure
-from lab.report import words
+from lab.report import failover, words
+from lab.report.tables import Whole, table
 from lab.result import ArmResult, Estimate, Result
 
 _STYLES = {"yes": "bold green", "no": "bold red", "unknown": "bold yellow"}
 _ROOMY = 96
 """Columns from which the counts stand beside the times."""
-_LEAST = 78
 _UNASKED = Estimate(None, None, None, 0, "")
 
 
@@ -31,22 +31,14 @@ def text(result: Result, *, report: str = "", width: int = 100) -> str:
 
 def show(result: Result, console: Console, *, report: str = "") -> None:
     """Print the result. `report` is where the page lies, as the person can open it."""
-    for part in _parts(result, report, roomy=console.width >= _ROOMY):
-        console.print(_Whole(part) if isinstance(part, Table) else part, highlight=False, crop=False)
+    for part in _parts(result, report, console):
+        console.print(Whole(part) if isinstance(part, Table) else part, highlight=False, crop=False)
 
 
-class _Whole:
-    """A table that in a window narrower than its numbers may look broken, but does not lose one."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from console.render(self._table, options.update_width(max(options.max_width, _LEAST)))
-
-
-def _parts(result: Result, report: str, *, roomy: bool) -> Iterator[RenderableType]:
+def _parts(result: Result, report: str, console: Console) -> Iterator[RenderableType]:
+    roomy = console.width >= _ROOMY
     yield _head(result)
+    yield from failover.parts(result, console)
     primary = next((item.name for item in words.timed(result)), "")
     for item in words.timed(result):
         yield Text()
@@ -63,7 +55,7 @@ def _parts(result: Result, report: str, *, roomy: bool) -> Iterator[RenderableTy
     if over_trial := words.counted(result, "trial"):
         yield Text()
         yield _counted(result, over_trial, "per trial")
-    if not words.measures(result):
+    if not words.measures(result) and not words.about_writes(result):
         yield Text("\nNothing was measured: there is no valid trial.")
     if result.differences:
         yield Text()
@@ -87,25 +79,16 @@ def _head(result: Result) -> Text:
     return head
 
 
-def _table(*headers: str, wide: int = -1) -> Table:
-    """Columns as they come, two spaces apart; column `wide` is the one that may wrap."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for index, header in enumerate(headers):
-        # A header's words may wrap; what was measured may not, or numbers would be torn apart.
-        table.add_column(Text(header), no_wrap=index != wide, overflow="fold", vertical="top")
-    return table
-
-
 def _measure(result: Result, item: Measure, beside: list[Measure]) -> Table:
     trials = {arm.measures[item.name].n for arm in result.arms if item.name in arm.measures}
     of = f"mean of {words.plural(trials.pop(), 'trial')}" if len(trials) == 1 else "mean of its trials"
     headers = ["arm", f"{of}\n[95 %]", "each trial", "worst\nseen", "bound\n+ allowance"]
-    table = _table(*headers, *(_column(other) for other in beside), wide=2)
-    table.columns[2].min_width = 14
+    made = table(*headers, *(_column(other) for other in beside), wide=2)
+    made.columns[2].min_width = 14
     for arm in result.arms:
         estimate = arm.measures.get(item.name, _UNASKED)
         high_s = (words.bound_of(result, arm, item) or (None, None))[1]
-        table.add_row(
+        made.add_row(
             Text(arm.arm),
             Text(words.mean(estimate)),
             Text(words.each(estimate)),
@@ -113,7 +96,7 @@ def _measure(result: Result, item: Measure, beside: list[Measure]) -> Table:
             Text(words.bound(high_s, arm.allowance_s)),
             *(Text(_count(arm, other)) for other in beside),
         )
-    return table
+    return made
 
 
 def _column(item: Measure) -> str:
@@ -129,20 +112,20 @@ def _count(arm: ArmResult, item: Measure) -> str:
 def _phases(result: Result, item: Measure) -> Table:
     means = {arm.arm: {phase.name: phase for phase in arm.phases.get(item.name, [])} for arm in result.arms}
     names = list(dict.fromkeys(name for phases in means.values() for name in phases))
-    table = _table("where the mean goes", *names)
+    made = table("where the mean goes", *names)
     for arm in result.arms:
         cells = [means[arm.arm].get(name) for name in names]
         seconds = [Text(words.number(cell.mean_s, "s") if cell else words.NONE) for cell in cells]
-        table.add_row(Text(arm.arm), *seconds)
-    return table
+        made.add_row(Text(arm.arm), *seconds)
+    return made
 
 
 def _counted(result: Result, items: list[Measure], per: str) -> Table:
-    table = _table(f"{per}, mean of the trials [95 %]", *(item.words for item in items))
+    made = table(f"{per}, mean of the trials [95 %]", *(item.words for item in items))
     for arm in result.arms:
         estimates = [arm.measures.get(item.name, _UNASKED) for item in items]
-        table.add_row(Text(arm.arm), *(Text(words.mean(estimate)) for estimate in estimates))
-    return table
+        made.add_row(Text(arm.arm), *(Text(words.mean(estimate)) for estimate in estimates))
+    return made
 
 
 def _answers(result: Result) -> Iterator[RenderableType]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lab.measures import ALL, BY_NAME, Measure
+from lab.measures import ALL, BY_NAME, WRITES, Measure
 from lab.result import ArmResult, ChangeResult, Difference, Estimate, ObjectiveResult, PhaseMean, Result, TrialResult
 
 NONE = "-"
@@ -26,18 +26,36 @@ def number(value: float | None, unit: str = "", beside: float | None = None) -> 
     if value is None:
         return NONE
     if unit == "s":
-        size = abs(value if beside is None else beside)
-        return f"{_plain(f'{value:.3f}' if 0 < size < 0.1 else f'{value:.2f}')} s"
+        scale = abs(value if beside is None else beside)
+        return f"{_plain(f'{value:.3f}' if 0 < scale < 0.1 else f'{value:.2f}')} s"
     if unit in ("client-seconds", "client-s"):
         return f"{_plain(f'{value:.2f}')} client-s"
+    if unit == "bytes":
+        return size(value)
     if abs(value) >= 100 or float(value).is_integer():
         return _plain(f"{value:.0f}")
     return _plain(f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}")
 
 
 def bare(value: float | None, unit: str = "", beside: float | None = None) -> str:
-    """The same without its unit."""
-    return number(value, unit, beside).split(" ")[0]
+    """The same without its unit; bytes keep theirs, which is not the same for all."""
+    said = number(value, unit, beside)
+    return said if unit == "bytes" else said.split(" ")[0]
+
+
+def size(bytes_: float) -> str:
+    """Bytes: "812 B", "16.4 kB", "3.1 MB" (a kB is 1000)."""
+    value, unit = float(bytes_), "B"
+    for larger in ("kB", "MB", "GB"):
+        if round(abs(value), 1) < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def count(value: int) -> str:
+    """How many, with its thousands apart: "41,230"."""
+    return f"{value:,}"
 
 
 def interval(estimate: Estimate) -> str:
@@ -119,14 +137,24 @@ def measures(result: Result) -> list[Measure]:
     return known + [measure(name, unit) for name, unit in units.items() if name not in BY_NAME]
 
 
+def about_writes(result: Result) -> bool:
+    """Whether it was measured at writes to a database: routes, waterfalls and accounts are then what a report shows."""
+    return bool(result.routes or result.losses)
+
+
+def _of_views(result: Result) -> list[Measure]:
+    hidden = WRITES if about_writes(result) else ()  # by route they say more, and stand there
+    return [item for item in measures(result) if item not in hidden]
+
+
 def timed(result: Result) -> list[Measure]:
     """The measures that are a time after a change: each gets its own part of a report."""
-    return [item for item in measures(result) if item.unit == "s"]
+    return [item for item in _of_views(result) if item.unit == "s"]
 
 
 def counted(result: Result, per: str) -> list[Measure]:
     """The measures that are counts per "change", or over a "trial": those only where something was found or asked."""
-    found = [item for item in measures(result) if item.unit != "s" and (item.per == "change") == (per == "change")]
+    found = [item for item in _of_views(result) if item.unit != "s" and (item.per == "change") == (per == "change")]
     return [item for item in found if per == "change" or _matters(result, item)]
 
 
@@ -146,7 +174,7 @@ def bound_of(result: Result, arm: ArmResult, item: Measure) -> tuple[float, floa
     ] or [
         (float(promised.get("low_s") or 0.0), float(promised["high_s"]))
         for change, promised in arm.bounds.items()
-        if promised.get("high_s") is not None and _bounds_measure(item, change)
+        if promised and promised.get("high_s") is not None and _bounds_measure(item, change)
     ]
     return (min(low for low, _ in seen), max(high for _, high in seen)) if seen else None
 
@@ -166,11 +194,7 @@ def difference(result: Result, item: Difference) -> str:
     of = short(measure(item.measure, item.estimate.unit))
     start = f"{item.first} - {item.second}, {of}: {mean(item.estimate)}, paired over {plural(item.pairs, 'trial')}"
     arms = [arm for arm in result.arms if arm.arm in (item.first, item.second)]
-    changes = {
-        sum(item.measure in change.values for change in trial.changes)
-        for arm in arms
-        for trial in valid_trials(result, arm.arm)
-    }
+    changes = {_changes(trial, item.measure) for arm in arms for trial in valid_trials(result, arm.arm)}
     if len(changes) == 1 and (count := changes.pop()) > 1:
         start += f" of {plural(count, 'change')}"
     covered = {arm.phases_covered for arm in arms}
@@ -182,6 +206,13 @@ def difference(result: Result, item: Difference) -> str:
     )
     text = covered.pop() if raced and len(covered) == 1 else ""  # strikes race against a beat, returns do not
     return f"{start}, phases covered {text}" if text else start
+
+
+def _changes(trial: TrialResult, measure: str) -> int:
+    """How many changes were measured: a strike that two routes met is one."""
+    of = [change for change in trial.changes if measure in change.values]
+    routes = {change.route for change in of}
+    return max((sum(change.route == route for change in of) for route in routes), default=0)
 
 
 def short(item: Measure) -> str:
