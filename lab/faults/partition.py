@@ -1,0 +1,37 @@
+"""Partition: the network between a node and others loses every packet, both ways or one way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lab.faults import cutting
+from lab.protocols import Evidence, Injection, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Drop what the target and the nodes of `away_from` (names or roles; none: everybody) send each other.
+
+    `direction` is seen from the target: "in" loses what comes to it, "out" what it sends. Its own `lo` and the
+    management port 5999 stay; the servers live, and nobody is told.
+    """
+
+    away_from: tuple[str, ...] = ()
+    direction: str = "both"
+    name: ClassVar[str] = "partition"
+    needs: ClassVar[frozenset[str]] = frozenset({"packets"})
+    leaves: ClassVar[str] = "alive"
+    holds_until_healed: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        cutting.check_direction("Partition", self.direction)
+
+    def inject(self, site: Site) -> Injection:
+        return cutting.cut(site, self.away_from, (), self.direction, "drop")
+
+    def verify(self, site: Site, injection: Injection | None) -> Evidence:
+        return cutting.evidence(site, injection, self.away_from, (), self.direction, "drop")
+
+    def heal(self, site: Site, injection: Injection) -> None:
+        cutting.uncut(site, injection)
