@@ -175,8 +175,10 @@ class Truth:
 
     @property
     def largest_bound_s(self) -> float:
-        """The largest configured bound; 0 where there is none."""
-        return max((bound["high_s"] for bound in self.plan.get("bounds", {}).values()), default=0.0)
+        """The largest configured bound, of any route; 0 where there is none."""
+        bounds = self.plan.get("bounds", {}).values()
+        flat = [one for bound in bounds for one in ([bound] if "high_s" in bound else bound.values())]
+        return max((one["high_s"] for one in flat), default=0.0)
 
 
 def truth_of(history: History) -> Truth:

@@ -6,10 +6,10 @@ Every rule is one small function that yields sentences; a trial is valid when no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import pairwise
 
-from lab.checkers.blindness import lateness_of, lateness_p99_ms, stalls_of
+from lab.checkers.blindness import Stall, lateness_of, lateness_p99_ms, stalls_of
 from lab.checkers.staleness import wrong_at
 from lab.checkers.truth import S, Truth, truth_of
 from lab.checkers.views import Views, views_of
@@ -39,7 +39,8 @@ def check(history: History) -> Verdict:
     reasons = [
         *unfinished(history),
         *unproven(history, truth),
-        *unreadable(history, views),
+        *unreadable(history),
+        *damaged(history, views),
         *unsteady(truth, views),
         *blind(history, truth),
         *underloaded(history, truth),
@@ -47,7 +48,7 @@ def check(history: History) -> Verdict:
         *silent(history, truth),
     ]
     answer = Valid.UNKNOWN if reasons else Valid.YES
-    return Verdict(NAME, answer, tuple(reasons), (), _figures(history, truth, views))
+    return Verdict(NAME, answer, tuple(reasons), (), lab_figures(history, truth, clients=len(views.clients)))
 
 
 def unfinished(history: History) -> Iterator[str]:
@@ -78,20 +79,29 @@ def unproven(history: History, truth: Truth) -> Iterator[str]:
             yield f"strike {planned['strike']} ({planned['fault']} of {planned['target']}) was planned and never proven"
 
 
-def unreadable(history: History, views: Views) -> Iterator[str]:
-    """Lines that are missing, clocks that cannot be compared, views that do not add up."""
+def unreadable(history: History) -> Iterator[str]:
+    """Lines that are missing, clocks that cannot be compared."""
     for source in history.sources:
         if source.gaps:
             yield f"{source.writer}: {source.gaps} of its events are missing (its seq skips)"
     boots = {source.boot_id for source in history.sources if source.boot_id}
     if len(boots) > 1:
         yield f"its writers ran on {len(boots)} kernels, whose clocks cannot be compared"
+
+
+def damaged(history: History, views: Views) -> Iterator[str]:
+    """Views that do not add up, requests that ran backwards in time."""
     if views.damaged:
         writer, seq = views.damaged[0]
         yield f"{len(views.damaged)} views differ from what their changes add up to (first: {writer} {seq})"
-    backwards = sum(1 for event in history.of("request") if _backwards(event))
+    yield from ran_backwards(history, "request")
+
+
+def ran_backwards(history: History, line: str) -> Iterator[str]:
+    """Lines of this kind that were sent before they were due, or done before they were sent."""
+    backwards = sum(1 for event in history.of(line) if _backwards(event))
     if backwards:
-        yield f"{backwards} requests were sent before they were due, or done before they were sent"
+        yield f"{backwards} {line}s were sent before they were due, or done before they were sent"
 
 
 def _backwards(event: Event) -> bool:
@@ -113,13 +123,13 @@ def unsteady(truth: Truth, views: Views) -> Iterator[str]:
         yield f"before anything was broken {wrong + absent} of {clients} clients were already wrong: no steady state"
 
 
-def blind(history: History, truth: Truth) -> Iterator[str]:
+def blind(history: History, truth: Truth, excused: Callable[[Stall], bool] | None = None) -> Iterator[str]:
     """No writer of the lab may have stalled long enough to hide or to make a finding."""
     limit_s = stall_limit_s(truth)
     after_ns, before_ns = _watched(truth)
     longest: dict[str, float] = {}
     for stall in stalls_of(history):
-        if stall.overlaps(after_ns, before_ns):
+        if stall.overlaps(after_ns, before_ns) and not (excused and excused(stall)):
             longest[stall.writer] = max(longest.get(stall.writer, 0.0), stall.late_ns / S)
     for writer, late_s in sorted(longest.items()):
         if late_s > limit_s:
@@ -131,7 +141,7 @@ def stall_limit_s(truth: Truth) -> float:
     return max(STALL_FLOOR_S, STALL_SHARE * truth.largest_bound_s)
 
 
-def underloaded(history: History, truth: Truth) -> Iterator[str]:
+def underloaded(history: History, truth: Truth, line: str = "request") -> Iterator[str]:
     """The load must have kept its intended rate while nothing was broken, and have accounted for every second."""
     begun = next(history.of("load.begin"), None)
     if begun is None:
@@ -147,26 +157,27 @@ def underloaded(history: History, truth: Truth) -> Iterator[str]:
     rate_per_s = float(begun.fields.get("rate_per_s", truth.plan.get("rate_per_s", 0.0)))
     # Until then clients are still coming, and nothing is due.
     after_ns = begun.t_ns + int((begun.fields.get("start_over_s", 0.0) + begun.fields.get("warm_up_s", 0.0)) * S)
-    due, late = _late(history, after_ns, truth.struck_ns)
+    due, late = _late(history, line, after_ns, truth.struck_ns)
     before = f"{max(0, truth.struck_ns - after_ns) / S:.1f} s before the strike"
-    yield from _missed(f"in {before}", due, rate_per_s * (truth.struck_ns - EDGE_NS - after_ns) / S)
+    yield from _missed(f"in {before}", f"{line}s", due, rate_per_s * (truth.struck_ns - EDGE_NS - after_ns) / S)
     if late > RATE_SHARE * due:
-        yield f"{late} of {due} requests that were due in {before} were not sent by then"
+        yield f"{late} of {due} {line}s that were due in {before} were not sent by then"
     # What is due depends on nobody's health: whatever is broken, the intended rate goes on.
     if (ended := next(history.of("load.end"), None)) is not None:
         span_s = (ended.t_ns - after_ns) / S
-        yield from _missed(f"in {span_s:.1f} s from the first to the last", ended.fields["due"], rate_per_s * span_s)
+        due, when = int(ended.fields["due"]), f"in {span_s:.1f} s from the first to the last"
+        yield from _missed(when, f"{line}s", due, rate_per_s * span_s)
 
 
-def _missed(when: str, due: int, planned: float) -> Iterator[str]:
+def _missed(when: str, what: str, due: int, planned: float) -> Iterator[str]:
     if planned > 0 and abs(due - planned) > RATE_SHARE * planned + SIGMAS * planned**0.5:
-        yield f"{when} {due} requests were due, where {planned:.0f} were intended"
+        yield f"{when} {due} {what} were due, where {planned:.0f} were intended"
 
 
-def _late(history: History, after_ns: int, until_ns: int) -> tuple[int, int]:
+def _late(history: History, line: str, after_ns: int, until_ns: int) -> tuple[int, int]:
     """(due, of these not sent) in a span; what is due at its very end may be sent a moment later."""
     due = late = 0
-    for event in history.of("request"):
+    for event in history.of(line):
         fields = event[4]
         if after_ns <= fields["due_ns"] < until_ns - EDGE_NS:
             due += 1
@@ -174,7 +185,7 @@ def _late(history: History, after_ns: int, until_ns: int) -> tuple[int, int]:
     return due, late
 
 
-def miscounted(history: History) -> Iterator[str]:
+def miscounted(history: History, line: str = "request") -> Iterator[str]:
     """Due = done, sent <= due, and as many lines as were done: what nobody accounts for could be anything."""
     ended = next(history.of("load.end"), None)
     if ended is None:
@@ -182,7 +193,7 @@ def miscounted(history: History) -> Iterator[str]:
             yield "the load never ended: there is no load.end, so nobody knows what was left open"
         return
     due, sent, done = (int(ended.fields[name]) for name in ("due", "sent", "done"))
-    lines = sum(1 for _ in history.of("request"))
+    lines = sum(1 for _ in history.of(line))
     counted: Counter[str] = Counter()
     for event in history.of("load.second"):
         for name in ("due", "sent", "done"):
@@ -190,14 +201,17 @@ def miscounted(history: History) -> Iterator[str]:
     if due != done or sent > due:
         yield f"the load does not add up: {due} due, {sent} sent, {done} done"
     if lines != done:
-        yield f"the load did {done} requests, but {lines} are recorded"
+        yield f"the load did {done} {line}s, but {lines} are recorded"
     for name, total in (("due", due), ("sent", sent), ("done", done)):
         if counted[name] != total:
-            yield f"the load's seconds add up to {counted[name]} requests {name}, its end says {total}"
+            yield f"the load's seconds add up to {counted[name]} {line}s {name}, its end says {total}"
 
 
-def silent(history: History, truth: Truth) -> Iterator[str]:
-    """Every node's agent tells of its ticks each second, unless its host was made to vanish."""
+def silent(history: History, truth: Truth, spared: Collection[str] = ()) -> Iterator[str]:
+    """Every node's agent tells of its ticks each second, unless its host was made to vanish.
+
+    So does every writer that does so at all, but for the spared ones: a strike that silences them is known.
+    """
     after_ns, before_ns = _watched(truth)
     heard: dict[str, list[int]] = {f"agent/{node['node']}": [] for node in truth.plan.get("nodes", ())}
     for event in history.of("lag"):
@@ -205,6 +219,8 @@ def silent(history: History, truth: Truth) -> Iterator[str]:
     slack_ns = int(SILENT_S * S)
     vanished = _vanished(history, before_ns)
     for writer, stamps in sorted(heard.items()):
+        if writer in spared:
+            continue
         inside = [t_ns for t_ns in stamps if after_ns < t_ns < before_ns]
         longest_ns = 0
         for a, b in pairwise([after_ns, *inside, before_ns]):
@@ -232,7 +248,8 @@ def _watched(truth: Truth) -> tuple[int, int]:
     return truth.baseline_ns, truth.end_ns
 
 
-def _figures(history: History, truth: Truth, views: Views) -> dict[str, object]:
+def lab_figures(history: History, truth: Truth, **clients: int) -> dict[str, object]:
+    """What the lab says of itself: its lag, its stalls, how many clients there were, and the load's totals."""
     after_ns, before_ns = _watched(truth)
     stalls = [stall for stall in stalls_of(history) if stall.overlaps(after_ns, before_ns)]
     by_writer = {
@@ -248,7 +265,7 @@ def _figures(history: History, truth: Truth, views: Views) -> dict[str, object]:
         "stalls": len(stalls),
         "longest_stall_s": max((stall.late_ns / S for stall in stalls), default=0.0),
         "stall_limit_s": round(stall_limit_s(truth), 4),
-        "clients": len(views.clients),
+        **clients,
         "requests_due": ended.fields["due"] if ended else None,
         "requests_sent": ended.fields["sent"] if ended else None,
         "requests_done": ended.fields["done"] if ended else None,
