@@ -3,8 +3,9 @@
 from lab.systems.dns import Dns
 from lab.systems.haproxy import HaProxy
 from lab.systems.patroni import Patroni
+from lab.systems.postgres import Postgres
 from lab.systems.scripted import Scripted
 from lab.systems.service import Service
 from lab.systems.zookeeper import ZooKeeper
 
-__all__ = ["Dns", "HaProxy", "Patroni", "Scripted", "Service", "ZooKeeper"]
+__all__ = ["Dns", "HaProxy", "Patroni", "Postgres", "Scripted", "Service", "ZooKeeper"]
