@@ -21,7 +21,8 @@ from typing import Any
 from lab.clock import now_ns
 from lab.history import SharedRecorder
 from lab.inside import control
-from lab.inside.database.patroni import POSTGRES_PORT, REST_PORT
+from lab.inside.database.patroni import REST_PORT
+from lab.inside.database.places import PORT as POSTGRES_PORT
 from lab.inside.naming import events_folder, numbered
 from lab.inside.ticker import Ticker
 

@@ -6,6 +6,7 @@ It brings no database of its own: Postgres(...) stands beside it, and ZooKeeper(
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -242,13 +243,11 @@ class Patroni:
         """Every database and its Patroni from nothing. In between the key and all the rest of it is forgotten: the
         session of a Patroni that was killed would keep it for a while. Raises NodeLost."""
         databases = stack.role("postgres")
-        for node in (*stack.role("zookeeper"), stack.nodes[WATCHER], *databases):
-            revive(node)
-        for node in databases:
-            _command(node, "wipe")
-        _command(stack.nodes[WATCHER], "forget")
-        for node in databases:
-            _command(node, "start")
+        with ThreadPoolExecutor(len(databases)) as each:
+            list(each.map(revive, (*stack.role("zookeeper"), stack.nodes[WATCHER], *databases)))
+            list(each.map(lambda node: _command(node, "wipe"), databases))
+            _command(stack.nodes[WATCHER], "forget")
+            list(each.map(lambda node: _command(node, "start"), databases))
 
     def recover(self, stack: Stack) -> None:
         """Every Patroni runs again: it brings its Postgres back behind the leader by itself. Raises NodeLost."""

@@ -16,7 +16,6 @@ session that is about to expire.
 from __future__ import annotations
 
 import http.client
-import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,17 +24,14 @@ from typing import Any
 
 import orjson
 
+from lab.inside.database.places import BIN, DATA, ENVIRONMENT, PORT, SOCKETS
+
 FIRST = "postgres1"
 """Who leads when a trial begins."""
 REST_PORT = 8008
-POSTGRES_PORT = 5432
 SCOPE = "lab"
-HOME = Path("/var/lib/postgresql")
-DATA = HOME / "lab"
-CONFIG = HOME / "patroni.yml"
+CONFIG = DATA.parent / "patroni.yml"
 """YAML that is JSON: nothing in it needs quoting rules."""
-BINARIES = "/usr/lib/postgresql/17/bin"
-SOCKETS = "/run/postgresql"
 REST_TIMEOUT_S = 0.2
 SWITCHOVER_TIMEOUT_S = 10.0
 """Patroni answers a switchover when it is over, or when it gave up."""
@@ -73,7 +69,7 @@ def dynamic(settings: Mapping[str, str]) -> dict[str, Any]:
 
 
 def parameters(settings: Mapping[str, str]) -> dict[str, Any]:
-    """What Patroni tells Postgres, beyond what stands in the baked postgresql.conf already."""
+    """What Patroni hands to Postgres on its command line whatever a file says, and what depends on the stack."""
     return {
         "wal_level": "replica",
         "hot_standby": "on",
@@ -83,16 +79,11 @@ def parameters(settings: Mapping[str, str]) -> dict[str, Any]:
         "max_replication_slots": 10,
         "wal_keep_size": "256MB",
         "synchronous_commit": settings.get("LAB_COMMIT") or "on",
-        "wal_retrieve_retry_interval": "200ms",
-        "wal_receiver_status_interval": "1s",
-        "fsync": "on",
-        "full_page_writes": "on",
     }
 
 
 def configuration(node: str, zookeepers: Sequence[str], data: Path = DATA) -> dict[str, Any]:
-    """patroni.yml of one node; `zookeepers` are "host:port"."""
-    everybody = ["local all all trust", "host all all 0.0.0.0/0 trust", "host replication all 0.0.0.0/0 trust"]
+    """patroni.yml of one node; `zookeepers` are "host:port". Postgres' own files, as baked, are the base."""
     return {
         "scope": SCOPE,
         "namespace": "/service/",
@@ -101,19 +92,17 @@ def configuration(node: str, zookeepers: Sequence[str], data: Path = DATA) -> di
         "restapi": {"listen": f"0.0.0.0:{REST_PORT}", "connect_address": f"{node}:{REST_PORT}"},
         "zookeeper": {"hosts": list(zookeepers)},
         "postgresql": {
-            "listen": f"0.0.0.0:{POSTGRES_PORT}",
-            "connect_address": f"{node}:{POSTGRES_PORT}",
+            "listen": f"0.0.0.0:{PORT}",
+            "connect_address": f"{node}:{PORT}",
             "data_dir": str(data),
-            "bin_dir": BINARIES,
+            "bin_dir": str(BIN),
             "pgpass": "/tmp/patroni.pgpass",
-            "authentication": {"superuser": {"username": "postgres"}, "replication": {"username": "repl"}},
-            "pg_hba": everybody,
-            "parameters": {
-                "unix_socket_directories": SOCKETS,
-                "log_line_prefix": "%m [%p] ",
-                "log_timezone": "UTC",
-                "logging_collector": "off",
+            "authentication": {
+                "superuser": {"username": "postgres"},
+                "replication": {"username": "repl"},
+                "rewind": {"username": "rewind"},
             },
+            "parameters": {"unix_socket_directories": str(SOCKETS)},
         },
         "watchdog": {"mode": "off"},
     }
@@ -129,6 +118,7 @@ def prepare(node: str, settings: Mapping[str, str], data: Path = DATA, config: P
     _write(config, configuration(node, zookeepers, data))
     # What a configuration file says of the whole cluster is not read where a data directory exists: this is.
     _write(data / "patroni.dynamic.json", dynamic(settings))
+    (data / "lab.conf").touch()  # postgresql.conf includes it: the supervisor's, where there is no Patroni
 
 
 def command(config: Path = CONFIG) -> list[str]:
@@ -137,15 +127,8 @@ def command(config: Path = CONFIG) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Patroni's environment, complete; Debian's Python runs it, so nothing of the lab's own is on its path."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PG", "PATRONI"))}
-    return kept | {
-        "HOME": str(HOME),
-        "LANG": "C.UTF-8",
-        "TZ": "UTC",
-        "PATH": f"{BINARIES}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "PYTHONUNBUFFERED": "1",
-    }
+    """Patroni's environment; Debian's Python runs it, so nothing of the lab's own is on its path."""
+    return {**ENVIRONMENT, "TZ": "UTC", "PYTHONUNBUFFERED": "1"}
 
 
 def its_turn(node: str, first: str = FIRST) -> bool:
