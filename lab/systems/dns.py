@@ -30,7 +30,8 @@ REMOVALS = frozenset({"crash", "vanish"}) | SILENT
 GOODBYES = frozenset({"graceful_stop", "restart"})
 
 
-def _secret() -> str:
+def new_secret() -> str:
+    """A TSIG key in base64, new every time."""
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -49,10 +50,10 @@ class Dns:
     failures_to_remove: int = 2
     successes_to_add: int = 1
     notify_delay_s: int = 0
-    tsig_secret: str = field(init=False, repr=False, compare=False, default_factory=_secret)
+    tsig_secret: str = field(init=False, repr=False, compare=False, default_factory=new_secret)
     name: ClassVar[str] = "dns"
     beat_name: ClassVar[str] = "ttl"
-    compose_files: ClassVar[tuple[str, ...]] = ("dns.yaml",)
+    compose_files: ClassVar[tuple[str, ...]] = ("nameservers.yaml", "dns.yaml")
     nodes: ClassVar[tuple[tuple[str, str], ...]] = (
         ("ns1", "nameserver"),
         ("ns2", "nameserver"),

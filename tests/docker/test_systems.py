@@ -307,11 +307,14 @@ STATUS = (
 )
 
 
+FILES = {"dns": Dns.compose_files, "zookeeper": ZooKeeper.compose_files}
+
+
 @pytest.mark.parametrize(("registry", "teller"), [("dns", "registrar"), ("zookeeper", "observer")])
 def test_the_plain_files_work_by_hand(registry: str, teller: str) -> None:
     """Without the lab, without pods: replicas find each other by the engine's DNS, and all instances are registered."""
     environment = {**os.environ, "LAB_INSTANCES": "3", "LAB_REGISTRY": registry}
-    with by_hand(f"lab-by-hand-{registry}", ["service.yaml", f"{registry}.yaml"], environment) as compose:
+    with by_hand(f"lab-by-hand-{registry}", ["service.yaml", *FILES[registry]], environment) as compose:
 
         def registered() -> bool:
             said = compose("exec", "-T", teller, "/opt/venv/bin/python3", "-c", STATUS)

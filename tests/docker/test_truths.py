@@ -102,7 +102,9 @@ def test_the_resolver_serves_old_answers_uniformly_over_the_ttl() -> None:
     script = (Path(__file__).parent / "inside" / "resolver_truth.py").read_bytes()
     system = Dns(ttl_s=2)
     with DockerCluster(progress=lambda _: None) as door:
-        stack = door.up("dns", ["service.yaml", "dns.yaml"], {**Service(instances=1).environment, **system.environment})
+        stack = door.up(
+            "dns", ["service.yaml", *system.compose_files], {**Service(instances=1).environment, **system.environment}
+        )
         wait_until(lambda: not system.lacking(stack), timeout_s=60)
         registrar = stack.pods["registrar"].server_id
         command = ["docker", "exec", "-i", registrar, "/opt/venv/bin/python3", "-", "300", "2", "7"]
