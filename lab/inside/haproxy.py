@@ -80,8 +80,9 @@ class Proxy:
                     print(line, end="", flush=True)
                 continue
             node, up = state[1], state[2] == "UP"
-            (self.up.add if up else self.up.discard)(node)
-            self.events.record("proxy.state", came_ns, node=node, up=up, line=line.strip())
+            if up != (node in self.up):  # it says so twice: in its log, and as a warning
+                (self.up.add if up else self.up.discard)(node)
+                self.events.record("proxy.state", came_ns, node=node, up=up, line=line.strip())
             print(line, end="", flush=True)
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:

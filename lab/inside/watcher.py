@@ -11,9 +11,10 @@ Control: {"do": "status"} -> {"ok", "connected", "leader"}
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
-from kazoo.client import KazooClient
+from kazoo.client import KazooClient, KazooState
 from kazoo.exceptions import KazooException, NoNodeError, NotEmptyError
 from kazoo.recipe.watchers import DataWatch
 
@@ -29,6 +30,8 @@ CLUSTER = "/service/lab"
 KEY = f"{CLUSTER}/leader"
 SESSION_S = 4.0
 TRIES = 20
+CONNECT_S = 15.0
+"""A stack that has just come up has no quorum yet; whoever wants to begin waits for it anyway."""
 
 
 class Watcher:
@@ -38,6 +41,8 @@ class Watcher:
         self.client = client
         self.events = events
         self.leader: str | None = None
+        self.connected = threading.Event()
+        client.add_listener(self._on_state)
         self._known: tuple[str | None, str | None] | None = None
 
     def watch(self) -> None:
@@ -55,19 +60,22 @@ class Watcher:
         self.leader = leader
         self.events.record("leader.key", shown_ns, leader=leader, session=session)
 
+    def _on_state(self, state: str) -> None:
+        (self.connected.set if state == KazooState.CONNECTED else self.connected.clear)()
+
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """The control socket's commands."""
         match message.get("do"):
             case "status":
-                return {"ok": True, "connected": bool(self.client.connected), "leader": self.leader}
+                return {"ok": True, "connected": self.connected.is_set(), "leader": self.leader}
             case "forget":
                 return self.forget()
         raise ValueError(f"do={message.get('do')!r}: status or forget")
 
     def forget(self) -> dict[str, Any]:
-        """Delete the tree. A session that is still alive may add to it meanwhile: then again."""
-        if not self.client.connected:
-            return {"ok": False, "error": "ZooKeeper does not answer"}
+        """Delete the tree, as soon as ZooKeeper answers. Who is still alive may add to it meanwhile: then again."""
+        if not self.connected.wait(CONNECT_S):
+            return {"ok": False, "error": f"ZooKeeper did not answer within {CONNECT_S:g} s"}
         try:
             there = self.client.exists(CLUSTER) is not None
             for _ in range(TRIES):

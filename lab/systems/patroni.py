@@ -6,15 +6,13 @@ It brings no database of its own: Postgres(...) stands beside it, and ZooKeeper(
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from lab.errors import BadInput, NodeLost
 from lab.fields import check_number, check_whole
 from lab.protocols import Beat, Bounds, ClientRoute, Fields, Node, Phase, Route, Stack, System
-from lab.systems.asking import ask, ask_server, revive
-from lab.wait import TimedOut, wait_until
+from lab.systems.asking import ask_server, revive
 
 LEAST_TTL_S, LEAST_LOOP_S, LEAST_RETRY_S = 20, 1, 3
 """Patroni raises what is below these, and says so in its log only."""
@@ -34,7 +32,6 @@ HANDOVER_S = 1.2
 """A clean stop of the old leader, until its key is free."""
 NOTICE_S = 1.5
 """A dead Patroni is missed first by whoever asks its REST API: HAProxy, a check or two later."""
-START_S = 20.0
 
 CRASHES = frozenset({"crash"})
 SILENT = frozenset({"power_loss", "pause", "partition"})
@@ -240,14 +237,9 @@ class Patroni:
         return found
 
     def reset(self, stack: Stack) -> None:
-        """Every database and its Patroni from nothing. In between the key and all the rest of it is forgotten: the
-        session of a Patroni that was killed would keep it for a while. Raises NodeLost."""
-        databases = stack.role("postgres")
-        with ThreadPoolExecutor(len(databases)) as each:
-            list(each.map(revive, (*stack.role("zookeeper"), stack.nodes[WATCHER], *databases)))
-            list(each.map(lambda node: _command(node, "wipe"), databases))
-            _command(stack.nodes[WATCHER], "forget")
-            list(each.map(lambda node: _command(node, "start"), databases))
+        """The databases are made anew by Postgres, which has the watcher forget the old cluster in between: the session
+        of a Patroni that was killed would keep its key for a while."""
+        revive(stack.nodes[WATCHER])
 
     def recover(self, stack: Stack) -> None:
         """Every Patroni runs again: it brings its Postgres back behind the leader by itself. Raises NodeLost."""
@@ -259,19 +251,3 @@ class Patroni:
 
 def _managed(node: Node) -> bool:
     return bool(ask_server(node, "status").get("manager_running"))
-
-
-def _command(node: Node, do: str) -> None:
-    """A command to a node's server, again and again until it is done. Raises NodeLost with what it said last."""
-    said: Fields = {}
-
-    def done() -> bool:
-        answer = ask(node, "control", message={"do": do}, timeout_s=5.0)
-        said.clear()
-        said.update(answer["answer"] if answer["reached"] else {"error": answer.get("why", "no answer")})
-        return bool(said.get("ok"))
-
-    try:
-        wait_until(done, timeout_s=START_S)
-    except TimedOut:
-        raise NodeLost(f"{node.name}: {do!r} was not done within {START_S:g} s: {said.get('error', said)}") from None
