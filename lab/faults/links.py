@@ -8,7 +8,7 @@ from lab.protocols import Fields, Node
 from lab.wait import wait_until
 
 ROLE = "link"
-API = {"host": "127.0.0.1", "port": 8474}
+API_PORT = 8474
 UP_S = 10.0
 _SETTINGS = ("name", "listen", "upstream", "latency_ms")
 
@@ -26,4 +26,4 @@ def set_up(link: Node, wanted: Iterable[Fields]) -> None:
 
 
 def _answers(link: Node) -> bool:
-    return bool(link.tell("ask", probe="tcp", **API)["open"])
+    return bool(link.tell("ask", probe="tcp", host="127.0.0.1", port=API_PORT)["open"])

@@ -10,7 +10,7 @@ One JSON line in: {"id": 7, "op": "signal", ...}; one out: {"id": 7, "ok": true,
     signal {signal, wait_s, match}        -> {after_ns, before_ns, sent_ns, pids, done}: match: lab.inside.processes
     drop, undrop                          -> {after_ns, before_ns}: everything, as a power loss does
     cut {peers, ports, direction, how}    -> {after_ns, before_ns, cut}: lab.inside.cuts
-    uncut {cuts}                          -> {after_ns, before_ns}: cuts by number; without: all but fences
+    uncut {cuts}                          -> {after_ns, before_ns}: cuts by number; without: all, fences too
     rules                                 -> {dropping, packets, bytes, cuts}
     manage {port}                         -> {}: from now on other nodes may fence this one: lab.inside.fence
     unfence                               -> {after_ns, before_ns}
@@ -147,8 +147,7 @@ class Agent:
 
     def _uncut(self, cuts: list[int] | None = None) -> Answer:
         rules = self._rules_of_node()
-        fences = self._fence.cuts if self._fence is not None else []
-        return dict(rules.uncut([cut for cut in rules.cuts() if cut not in fences] if cuts is None else cuts))
+        return dict(rules.uncut(rules.cuts() if cuts is None else cuts))
 
     def _manage(self, port: int) -> Answer:
         from lab.inside.fence import Fence

@@ -28,10 +28,11 @@ from lab.inside import processes, queries
 from lab.inside.packets import Packets
 
 LINE_BYTES = 1 << 16
+STOP_S = 1.5
 ORDER_S = 5.0
 """How long somebody who is connected may take to say what he wants."""
-SQL_S = 3.0
-"""How long it may take until a server only reads; then the fence has failed."""
+SQL_S = 1.5
+"""How long it may take until a server only reads; then the fence has failed. Who asks should wait longer."""
 LOCAL = "127.0.0.1"
 LOOK_EVERY_S = 0.002
 
@@ -83,11 +84,6 @@ class Fence:
             return {"ok": False, "after_ns": after_ns, "before_ns": clock.now_ns(), "error": text}
         return {"ok": True, "after_ns": after_ns, "before_ns": before_ns, "error": ""}
 
-    @property
-    def cuts(self) -> list[int]:
-        """The numbers of the cuts that are fences."""
-        return list(self._cuts)
-
     def unfence(self) -> tuple[int, int]:
         """Take every fence away (a server that was stopped stays so); [after, before]. Raises OSError where the server
         cannot be told that it may write again."""
@@ -95,7 +91,9 @@ class Fence:
             answer = self._packets.uncut(self._cuts)
             self._cuts = []
             if self._read_only:
-                _tell(time.monotonic() + SQL_S, _WRITABLE)
+                with queries.session(time.monotonic() + SQL_S, LOCAL) as connection:
+                    for statement in _WRITABLE:
+                        connection.execute(statement)
                 self._read_only = False
             return answer["after_ns"], clock.now_ns()
 
@@ -103,7 +101,7 @@ class Fence:
         with self._turn:
             match how:
                 case "stop":
-                    answer = processes.send("KILL", 2.0)
+                    answer = processes.send("KILL", STOP_S)
                     if not answer["done"]:
                         raise OSError("its processes were not seen to end")
                 case "cut_clients":
@@ -112,11 +110,28 @@ class Fence:
                     answer = self._packets.cut(clients, (queries.PORT,), "both", "reset")
                     self._cuts.append(answer["cut"])
                 case "read_only":
-                    self._read_only = True  # whatever becomes of it, there may be something to undo
-                    return _read_only(time.monotonic() + SQL_S)
+                    return self._let_only_read(time.monotonic() + SQL_S)
                 case _:
                     raise ValueError(f"how {how!r}; one of: stop, cut_clients, read_only")
             return answer["after_ns"], answer["before_ns"]
+
+    def _let_only_read(self, deadline: float) -> tuple[int, int]:
+        """A session in a transaction takes the new setting up after it, so every session from before is ended; one that
+        waits for a standby then gets no acknowledgement either."""
+        after_ns = clock.now_ns()
+        with queries.session(deadline, LOCAL) as connection:
+            self._read_only = True  # whatever becomes of it, there may be something to undo
+            for statement in _READ_ONLY:
+                connection.execute(statement)
+            # The postmaster reloads when it comes to it; what connects after that can not write.
+            _until(lambda: queries.query(deadline, LOCAL, _SHOW) == [["on"]], deadline, "new sessions may still write")
+            began = connection.execute("select clock_timestamp()").fetchone()
+            _until(
+                lambda: connection.execute(_END_THOSE_BEFORE, began).fetchone() == (0,),
+                deadline,
+                "sessions that may write did not end",
+            )
+        return after_ns, clock.now_ns()
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -138,29 +153,6 @@ class Fence:
         except ValueError as error:
             return {"ok": False, "error": f"not JSON: {error}"}
         return self.order(order) if isinstance(order, dict) else {"ok": False, "error": "not an object"}
-
-
-def _read_only(deadline: float) -> tuple[int, int]:
-    """Let the server only read. A session in a transaction takes the new setting up after it, so every session from
-    before is ended; one that waits for a standby then gets no acknowledgement either."""
-    after_ns = clock.now_ns()
-    _tell(deadline, _READ_ONLY)
-    # The postmaster reloads when it comes to it; what connects after that can not write.
-    _until(lambda: queries.query(deadline, LOCAL, _SHOW) == [["on"]], deadline, "new sessions may still write")
-    with queries.session(deadline, LOCAL) as connection:
-        began = connection.execute("select clock_timestamp()").fetchone()
-        _until(
-            lambda: connection.execute(_END_THOSE_BEFORE.encode(), began).fetchone() == (0,),
-            deadline,
-            "sessions that may write did not end",
-        )
-    return after_ns, clock.now_ns()
-
-
-def _tell(deadline: float, statements: Sequence[str]) -> None:
-    with queries.session(deadline, LOCAL) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())
 
 
 def _until(condition: Callable[[], bool], deadline: float, complaint: str) -> None:
