@@ -16,6 +16,7 @@ session that is about to expire.
 from __future__ import annotations
 
 import http.client
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) [A-Z]+: ")
 _MEANINGS = (
     ("promoted", re.compile(r"promoted self to leader")),
     ("demoting", re.compile(r"[Dd]emoting self")),
-    ("restarting", re.compile(r"starting as readonly because i had the session lock|[Rr]estarting after failure")),
+    ("restarting", re.compile(r"starting as readonly because i had the session lock")),
     ("lock_lost", re.compile(r"do not have the lock and I was a leader|failed to update leader lock")),
 )
 
@@ -111,7 +112,7 @@ def configuration(node: str, zookeepers: Sequence[str], data: Path = DATA) -> di
 def prepare(node: str, settings: Mapping[str, str], data: Path = DATA, config: Path = CONFIG) -> None:
     """Write Patroni's files for a freshly unpacked data directory; `settings` are the LAB_ variables.
 
-    They are readable by everybody and replaced, never edited, by Patroni, so it does not matter who writes them.
+    What lies in `data` is given to its owner: pg_rewind overwrites it, and fails half-way where it may not.
     """
     count = int(settings.get("LAB_ZOOKEEPERS") or 3)
     zookeepers = [f"zookeeper{number}:2181" for number in range(1, count + 1)]
@@ -119,6 +120,9 @@ def prepare(node: str, settings: Mapping[str, str], data: Path = DATA, config: P
     # What a configuration file says of the whole cluster is not read where a data directory exists: this is.
     _write(data / "patroni.dynamic.json", dynamic(settings))
     (data / "lab.conf").touch()  # postgresql.conf includes it: the supervisor's, where there is no Patroni
+    owner = data.stat()
+    for name in ("patroni.dynamic.json", "lab.conf"):
+        os.chown(data / name, owner.st_uid, owner.st_gid)
 
 
 def command(config: Path = CONFIG) -> list[str]:
