@@ -233,6 +233,13 @@ def rows(deadline: float, host: str, **where: Any) -> dict[str, Any]:
     return read(deadline, host, **where)
 
 
+def lag(deadline: float, primary: str, **where: Any) -> dict[str, Any]:
+    """How long WAL takes from `primary` to this pod's server: lab.inside.lagging."""
+    from lab.inside.lagging import lag as measured
+
+    return measured(deadline, primary, **where)
+
+
 PROBES: dict[str, Callable[..., dict[str, Any]]] = {
     "tcp": tcp,
     "http": http,
@@ -242,4 +249,5 @@ PROBES: dict[str, Callable[..., dict[str, Any]]] = {
     "greet": greet,
     "sql": query,
     "rows": rows,
+    "lag": lag,
 }
