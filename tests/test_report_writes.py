@@ -6,12 +6,16 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
+import orjson
 import pytest
 
-from lab.report import accounts, terminal, words
+from lab.report import accounts, html, terminal, words
+from lab.report.waterfall import step_class
 from lab.result import Result
 from tests import make_failovers
+from tests.test_report import Page
 
 GOLDEN = Path(__file__).parent / "golden"
 REPORT = "reports/latest/report.html"
@@ -88,6 +92,110 @@ def test_unavailability_that_came_and_went_has_its_column() -> None:
     route = result.routes[0]
     route.unavailable = replace(route.unavailable, mean=2.5)
     assert re.search(r"came and went\n(.*\n)?async +multi_host .* 2\.50 s\n", terminal.text(result, width=120))
+
+
+@made
+def test_a_page_is_well_formed_and_needs_no_network(result: Result) -> None:
+    """No script, no address outside, every element closed, every chart well-formed XML with a label or hidden."""
+    text = html.render(result)
+    page = Page(text)
+    assert page.open == []
+    assert page.addresses == []
+    assert not re.search(r"https?://|@import|url\(", text)
+    for chart in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        element = ElementTree.fromstring(chart)
+        assert element.get("aria-label") or element.get("aria-hidden")
+        assert not any(float(box.get("width", "0")) < 0 for box in element.iter("rect"))
+    assert "nan" not in re.findall(r'(?:x|y|d|width|height|points)="([^"]*)"', text)
+
+
+@made
+def test_a_page_has_every_number_of_the_tables(result: Result) -> None:
+    """Outages, steps of every trial, bounds, losses, classes, who acknowledged: nothing is only in a drawing."""
+    said = re.sub(r"\s+", " ", " ".join(Page(html.render(result)).words))
+    for route in result.routes:
+        for value in (accounts.mean(route.outage), words.worst(route.outage), accounts.each(result, route)):
+            assert words.typeset(value) in said
+        assert words.bound(route.bound_high_s, route.allowance_s) in said
+        for step in route.steps:
+            assert f"{words.number(step.mean_s, 's')} {words.number(step.worst_s, 's')}" in said
+            assert " ".join(words.bare(value, "s", step.mean_s) for value in step.each) in said
+            assert accounts.promise(step) in said
+            assert step.moved_by in said
+    for of in result.losses:
+        assert " ".join(accounts.counted(of, value) for value in accounts.classes(of)) in said
+        assert accounts.lost(of) in said
+        if any(of.split_brain_each):
+            assert accounts.by_node(of) in said
+    for _, sentence in accounts.sentences(result):
+        assert words.typeset(sentence) in said
+
+
+@made
+def test_a_result_survives_json(result: Result) -> None:
+    """result.json read back makes the same page and the same text."""
+    again = Result.from_json(orjson.loads(orjson.dumps(result.to_json())))
+    assert html.render(again) == html.render(result)
+    assert terminal.text(again) == terminal.text(result)
+
+
+def test_what_people_and_servers_wrote_is_escaped() -> None:
+    """Names of arms, routes, steps, servers and what happened are text, in tables, titles and charts."""
+    bad = '<script>alert("1")</script>&'
+    result = make_failovers.split_brain()
+    for route in result.routes:
+        route.arm = route.route = route.fault = route.largest = route.outage.worst_where = bad
+        route.kinds = {bad: 1}
+        for step in route.steps:
+            step.name = step.moved_by = bad
+    for of in result.losses:
+        of.arm = of.route = of.account.source = bad
+        of.split_brain_by_node = {bad: 1}
+    for trial in result.trials:
+        trial.arm, trial.sentences = bad, [bad]
+        for one in trial.waterfalls:
+            one.route = one.fault = one.node = one.kind = one.served_after = bad
+            for part in one.steps:
+                part.name = bad
+        for lane in trial.lanes:
+            lane.node = bad
+            lane.spans = [[0, 1, bad, bad]]
+            lane.marks.append([0.5, bad])
+    for arm in result.arms:
+        arm.arm = bad
+    text = html.render(result)
+    Page(text)
+    assert "<script" not in text
+    assert "alert(&#34;1&#34;)" in text
+    assert "alert" in terminal.text(result)
+
+
+def test_a_step_has_one_colour_wherever_it_is_drawn() -> None:
+    """Every class of a step that a page uses has a colour in the light and in the dark."""
+    style = (Path(html.__file__).parent / "style.css").read_text()
+    for name in (*accounts.STEPS, "a step of a newer lab"):
+        variable = re.search(rf"\.{step_class(name)} \{{ --s: var\((--[a-z-]+)\)", style)
+        assert variable, name
+        assert style.count(f"{variable[1]}: #") == 2
+
+
+def test_the_worst_trial_of_every_arm_stands_open() -> None:
+    """Split-brain lanes: the most acknowledged beside the promoted primary comes first, the others are folded."""
+    result = make_failovers.split_brain()
+    page = html.render(result)
+    open_, _, folded = page.partition("second by second")[2].partition("<details>")
+    assert "trial 1: 40 acknowledged writes lost, 94 acknowledged by a losing primary" in open_
+    assert "trial 2: 0 acknowledged writes lost" in open_
+    assert "trial 4: 61 acknowledged writes lost, 91 acknowledged" in folded
+    assert "two primaries acknowledged for 1.57 s" in open_
+
+
+def test_a_bound_far_away_is_told_at_the_edge() -> None:
+    """A bound ten times beyond what was seen does not press the bars flat."""
+    result = make_failovers.crash()
+    for route in result.routes:
+        route.bound_high_s = 60.0
+    assert "bound 60.00 + 0.1 s after the first failure: beyond the edge" in html.render(result)
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,18 @@ def title(name: str) -> str:
     return f"outage{of}: no write was acknowledged in time"
 
 
+def short(said: str) -> str:
+    """ "outage after a crash"."""
+    return said.partition(":")[0]
+
+
 def steps(routes: list[RouteResult]) -> list[str]:
     """The names of all their steps in the order of time."""
-    names = list(dict.fromkeys(step.name for route in routes for step in route.steps))
+    return in_order(list(dict.fromkeys(step.name for route in routes for step in route.steps)))
+
+
+def in_order(names: list[str]) -> list[str]:
+    """Steps in the order of time."""
     known = [name for name in STEPS if name in names]
     return known + [name for name in names if name not in STEPS]
 
@@ -198,6 +207,11 @@ def rpo_bytes(of: LossResult) -> str:
 def splits(result: Result) -> list[LossResult]:
     """Those in which somebody acknowledged beside the promoted primary."""
     return [of for of in result.losses if any(of.split_brain_each)]
+
+
+def split_each(of: LossResult) -> str:
+    """How many a losing primary acknowledged, every trial."""
+    return " ".join(map(words.count, of.split_brain_each)) or words.UNKNOWN
 
 
 def by_node(of: LossResult) -> str:

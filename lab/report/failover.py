@@ -156,10 +156,9 @@ def _splits(losses: Sequence[LossResult], stacked: bool) -> Table:
     heads = [*_heads(stacked), "each trial", "longest"]
     made = table(*heads, "who acknowledged after the promotion", wide=len(heads))
     for of in losses:
-        each = " ".join(map(words.count, of.split_brain_each))
         made.add_row(
             *_names(of, stacked),
-            Text(each, style="bold red"),
+            Text(accounts.split_each(of), style="bold red"),
             Text(words.number(of.split_brain_s_worst, "s")),
             Text(accounts.by_node(of)),
         )

@@ -12,8 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from lab.measures import Measure
-from lab.report import charts, words
+from lab.report import accounts, charts, words
 from lab.report.curves import over
+from lab.report.outages import SENTENCES, writes
 from lab.report.timeline import said, timeline
 from lab.result import ArmResult, Estimate, PhaseMean, Result
 
@@ -56,6 +57,9 @@ def render(result: Result) -> str:
     return _template().render(
         result=result,
         words=words,
+        accounts=accounts,
+        writes=writes(result, tones),
+        sentences_open=SENTENCES,
         marks=_MARKS,
         tones=tones,
         parts=parts,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from lab.report import svg, words
+from lab.report.waterfall import segments, told
 from lab.result import ChangeResult, TrialResult
 
 _WIDTH = 960.0
@@ -20,7 +21,8 @@ def timeline(trials: Sequence[TrialResult], tones: Mapping[str, int]) -> Markup:
     edges = [change.at_s for trial in trials for change in trial.changes]
     low = min([*(start for start, _ in spans), *edges, 0.0])
     high = max([*(end for _, end in spans), *(edge + 1 for edge in edges), 1.0])
-    left = 20 + max(len(_name(trial)) for trial in trials) * 8.6
+    lanes = [_lane_name(change) for trial in trials for change in trial.changes]
+    left = max(20 + max(len(_name(trial)) for trial in trials) * 8.6, 16 + max(map(len, lanes), default=0) * 6.6)
     x = svg.Scale(low, high, left, _WIDTH - 16)
     parts: list[Markup] = []
     y = 4.0
@@ -47,10 +49,10 @@ def _block(trial: TrialResult, tone: int, x: svg.Scale, y: float) -> tuple[Marku
     if trial.valid != "yes":
         parts.append(svg.text(x.start, y + 11, "not valid: counts nowhere", "start", "invalid"))
         y += 20
-    nodes = list(dict.fromkeys(change.node for change in sorted(trial.changes, key=lambda change: change.at_s)))
-    for node in nodes:
-        parts.append(svg.text(x.start - 10, y + 11, node, "end", "tick"))
-        for change in (change for change in trial.changes if change.node == node):
+    names = list(dict.fromkeys(_lane_name(one) for one in sorted(trial.changes, key=lambda change: change.at_s)))
+    for name in names:
+        parts.append(svg.text(x.start - 10, y + 11, name, "end", "tick"))
+        for change in (change for change in trial.changes if _lane_name(change) == name):
             parts += _change(change, trial, x, y)
         y += _LANE
     return svg.tag("g", *parts, class_=f"arm{tone}"), y + 12
@@ -58,6 +60,11 @@ def _block(trial: TrialResult, tone: int, x: svg.Scale, y: float) -> tuple[Marku
 
 def _name(trial: TrialResult) -> str:
     return f"trial {trial.trial} {trial.arm}"
+
+
+def _lane_name(change: ChangeResult) -> str:
+    """Of writes every route has its own lane: it met the same strike in its own way."""
+    return f"{change.node} {change.route}".rstrip()
 
 
 def _change(change: ChangeResult, trial: TrialResult, x: svg.Scale, y: float) -> list[Markup]:
@@ -69,17 +76,21 @@ def _change(change: ChangeResult, trial: TrialResult, x: svg.Scale, y: float) ->
         parts.append(svg.box(x(change.effective_s), y + 11, x(end) - x(change.effective_s), 3, "dead", title))
     elif change.commanded_s is not None:
         parts.append(svg.text(x(change.commanded_s) + 8, y + 11, f"{change.kind}: no effect", "start", "name small"))
+    start = change.at_s
+    for one in (one for one in trial.waterfalls if one.change == change.change):
+        start = change.at_s if one.first_failure_s is None else one.first_failure_s
+        parts += segments(one, x, y + 1, 9, f"{title}\n{told(one)}")
     for name, values in change.values.items():
-        if words.measure(name).unit != "s" or "worst" not in values:
+        if change.route or words.measure(name).unit != "s" or "worst" not in values:
             continue
         worst_s, mean_s = values["worst"], values.get("mean", values["worst"])
         open_ = " still wrong when its window closed" if values.get("censored") else ""
         about = f"{title}\n{words.short(words.measure(name))}: mean {mean_s:.3f} s, worst {worst_s:.3f} s{open_}"
-        start = x(change.at_s)
-        parts.append(svg.box(start, y + 2, x(change.at_s + worst_s) - start, 8, "wrong-worst", about))
-        parts.append(svg.box(start, y + 2, x(change.at_s + mean_s) - start, 8, "wrong-mean", about))
-    if change.bound_high_s is not None and change.at_s + change.bound_high_s <= x.high:
-        at = x(change.at_s + change.bound_high_s)
+        left = x(change.at_s)
+        parts.append(svg.box(left, y + 2, x(change.at_s + worst_s) - left, 8, "wrong-worst", about))
+        parts.append(svg.box(left, y + 2, x(change.at_s + mean_s) - left, 8, "wrong-mean", about))
+    if change.bound_high_s is not None and start + change.bound_high_s <= x.high:
+        at = x(start + change.bound_high_s)
         parts.append(svg.line(at, y, at, y + 14, "bound", f"{title}\nbound {change.bound_high_s:.2f} s"))
     if change.commanded_s is not None:
         at = x(change.commanded_s)
@@ -94,7 +105,7 @@ def _change(change: ChangeResult, trial: TrialResult, x: svg.Scale, y: float) ->
 
 def said(change: ChangeResult) -> str:
     """ "crash backend5: commanded at 1.2500 s, in effect 0.40 ms later (known to ± 0.20 ms), healed at 12.30 s"."""
-    start = f"{change.kind} {change.node}: "
+    start = f"{change.kind} {change.node}{', ' if change.route else ''}{change.route}: "
     known = f" (known to \N{PLUS-MINUS SIGN} {change.width_s * 500:.2f} ms)"
     if change.commanded_s is None:
         return f"{start}at {change.at_s:.4f} s{known}"

@@ -276,7 +276,7 @@ def flat(values: object, name: str = "") -> Sequence[tuple[str, str]]:
 def typeset(said: str) -> str:
     """Real minus signs and "≥", for the page; a terminal keeps what can be typed."""
     said = re.sub(r"(?<![\w-])-(?=[\d.])", "\N{MINUS SIGN}", said).replace(" - ", " \N{MINUS SIGN} ")
-    return said.replace(">= ", "\N{GREATER-THAN OR EQUAL TO} ")
+    return re.sub(r">=(?= |\d)", "\N{GREATER-THAN OR EQUAL TO}", said)
 
 
 def _bounds_measure(item: Measure, change: str) -> bool:
