@@ -8,7 +8,9 @@ from pwd import getpwnam
 from shutil import chown
 
 DATA = Path("/var/lib/postgresql/lab")
-BAKED = Path("/baked/data.tar")
+BAKED = Path("/baked/data")
+WIPED = Path("/var/lib/postgresql/wiped")
+"""What was the data directory: no server starts from it, but most of its files are as they were baked."""
 SOCKETS = Path("/run/postgresql")
 """The server's unix socket, on which the supervisor looks at it."""
 PRIVATE = Path("/run/lab-private")
