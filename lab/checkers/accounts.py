@@ -1,50 +1,23 @@
-"""What became of the writes: every route's accounts, on the surviving timeline.
+"""What was lost: acknowledged writes that the surviving timeline does not have, and writes that it has twice.
 
-Four classes add up to all writes: acknowledged and kept, acknowledged and LOST, unacknowledged but kept,
-unacknowledged and absent. What is there twice is counted beside them (it is also kept).
-
-The WAL lost is the distance from the fork to the last lost acknowledgement on an older timeline. The fork is where the
-controller found the WAL of the server it chose, where it says so (failover.chosen); else where that server's WAL stood
-when it was first seen out of recovery, at most one poll of its supervisor later, so that the loss is never overstated.
+Without an acknowledged write before the strike a loss of none says nothing, and there is no sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-from lab.checkers.database import Database, Promotion, database_of
-from lab.checkers.ledger import RouteLedger, Write, ledgers_of
-from lab.checkers.rows import Reads, Rows, reads_of, seen_by_readers
-from lab.checkers.truth import Ref, S
+from lab.checkers.books import Book, books_of, lost_bytes, unsettled
+from lab.checkers.database import database_of
+from lab.checkers.losses import loss_words
+from lab.checkers.rows import reads_of
+from lab.checkers.truth import S
 from lab.history import History
 from lab.measures import duplicated_writes, lost_s, lost_wal_bytes, lost_without_warning, lost_writes
-from lab.result import Account
 from lab.verdict import Sample, Valid, Verdict
 
 NAME = "accounts"
 EVIDENCE = 20
-READ = "read before it was rewound"
-UNREAD = "from acknowledgements only"
-
-
-@dataclass(slots=True)
-class Book:
-    """One route's account, and the writes behind it."""
-
-    ledger: RouteLedger
-    account: Account
-    survivor: Rows
-    lost: list[Write] = field(default_factory=list)
-    """In the order of their acknowledgements."""
-    acknowledged_before: int = 0
-    """Before anything was struck: without any, a loss of none says nothing."""
-    read_then_gone: list[Ref] = field(default_factory=list)
-
-    @property
-    def warned(self) -> list[Write]:
-        """The lost ones that came with a warning."""
-        return [write for write in self.lost if write.warned]
 
 
 def check(history: History) -> Verdict:
@@ -64,7 +37,11 @@ def check(history: History) -> Verdict:
     }
     if not with_writes:
         return Verdict(NAME, Valid.UNKNOWN, ("no write was acknowledged before the strike: a claim about nothing",))
-    samples = [sample for book in with_writes for sample in _samples(book)]
+    samples = [
+        sample
+        for book in with_writes
+        for sample in _samples(book, loss_words(history, database, book, among=len(books)))
+    ]
     lost = [write for book in with_writes for write in book.lost]
     size = lost_bytes(history, database, lost)
     cited = tuple(write.ref for write in lost[-1:]) or (with_writes[0].survivor.ref,)
@@ -74,128 +51,8 @@ def check(history: History) -> Verdict:
     return Verdict(NAME, answer, reasons, tuple(samples), figures)
 
 
-def unsettled(reads: Reads) -> str | None:
-    """Why nobody can say which rows survived; None where that is settled."""
-    survivors = reads.survivors
-    if len(survivors) == 1:
-        return None
-    if survivors:
-        names = " and ".join(sorted(rows.node for rows in survivors))
-        return f"{names} both led on timeline {survivors[0].timeline} at the end: nobody can say whose rows survived"
-    missed = [f"{node} ({why or 'no reason given'})" for node, when, why in reads.missed if when == "final"]
-    if missed:
-        return f"the surviving rows could not be read at the end: {', '.join(missed)}"
-    return "nobody read the surviving rows at the end" if not reads.read else "nobody led at the end: no rows survived"
-
-
-def books_of(history: History, database: Database, reads: Reads) -> list[Book]:
-    """Every route's account; `reads` must have one survivor."""
-    (survivor,) = reads.survivors
-    seen = seen_by_readers(history)
-    losers = reads.lost_by(survivor)
-    return [
-        _book(ledger, database, survivor, losers, seen.get(ledger.label, {})) for ledger in ledgers_of(history).values()
-    ]
-
-
-def _book(ledger: RouteLedger, database: Database, survivor: Rows, losers: list[Rows], seen: dict[int, Ref]) -> Book:
-    here = survivor.of(ledger.label)
-    elsewhere = frozenset(number for rows in losers for number in rows.of(ledger.label))
-    account = Account(ledger.label, len(ledger.writes), survivor=survivor.node)
-    book = Book(ledger, account, survivor)
-    kept, absent = [0, 0], [0, 0, 0]
-    struck_ns = database.blows[0].at.after_ns if database.blows else database.truth.end_ns
-    for write in ledger.writes:
-        there = write.id in here
-        gone = not there and write.id in seen
-        if write.acknowledged:
-            book.acknowledged_before += write.done_ns < struck_ns
-            if there:
-                kept[0] += 1
-                kept[1] += write.warned
-                continue
-            book.lost.append(write)
-        elif there:
-            account.unacknowledged_kept += 1
-        else:
-            absent[0] += 1
-            absent[1] += gone
-            absent[2] += write.id in elsewhere
-        if gone:
-            book.read_then_gone.append(seen[write.id])
-    book.lost.sort(key=lambda write: write.done_ns)
-    read_lost = sum(write.id in seen for write in book.lost)
-    account.kept = {"writes": kept[0], "warned": kept[1]}
-    account.lost = {"writes": len(book.lost), "warned": len(book.warned), "read_then_gone": read_lost}
-    account.unacknowledged_absent = {"writes": absent[0], "read_then_gone": absent[1], "only_on_loser": absent[2]}
-    account.duplicated = sum(times > 1 for times in survivor.repeated.get(ledger.label, {}).values())
-    if book.lost:
-        account.lost_first_s = database.since_t0_s(book.lost[0].done_ns)
-        account.lost_last_s = database.since_t0_s(book.lost[-1].done_ns)
-    promoted_ns = _promoted_ns(database, survivor)
-    account.lost_after_promotion = sum(promoted_ns is not None and w.done_ns > promoted_ns for w in book.lost)
-    account.lost_before_promotion = len(book.lost) - account.lost_after_promotion
-    _name_loser(book, database, losers, here)
-    return book
-
-
-def _promoted_ns(database: Database, survivor: Rows) -> int | None:
-    """When the survivor's timeline certainly existed."""
-    promotion = promotion_of(database, survivor)
-    return promotion.at.before_ns if promotion else None
-
-
-def promotion_of(database: Database, survivor: Rows) -> Promotion | None:
-    """The promotion that made the surviving timeline; of none by that name, the survivor's last one."""
-    of_node = [one for one in database.promotions if one.node == survivor.node]
-    exact = [one for one in of_node if one.timeline == survivor.timeline]
-    return (exact or of_node)[-1] if of_node else None
-
-
-def _name_loser(book: Book, database: Database, losers: list[Rows], here: frozenset[int]) -> None:
-    """Whose rows were left behind, and how they are known."""
-    account = book.account
-    mine = [rows for rows in losers if rows.of(book.ledger.label) - here]
-    if mine:
-        account.loser = mine[0].node
-        account.source = READ
-        account.diverged = len(frozenset().union(*(rows.of(book.ledger.label) for rows in mine)) - here)
-        return
-    by = [write.node for write in book.lost if write.node]
-    acknowledged = max(sorted(set(by)), key=by.count) if by else ""
-    if acknowledged and acknowledged not in {rows.node for rows in losers}:
-        account.loser, account.source, account.diverged = acknowledged, UNREAD, len(book.lost)
-    elif losers:
-        account.loser, account.source = losers[0].node, READ
-    elif (promotion := promotion_of(database, book.survivor)) is not None and database.first_leader:
-        old = database.first_leader
-        account.loser, account.source = (old, UNREAD) if old != promotion.node else ("", "")
-
-
-def fork_of(history: History, promotion: Promotion) -> int | None:
-    """Where a new timeline left the old one, as a place in the WAL; None where nobody said."""
-    said = [
-        lsn
-        for event in history.of("failover.chosen")
-        if event.fields["node"] == promotion.node and event.t_ns <= promotion.at.before_ns
-        if (lsn := (event.fields.get("candidates") or {}).get(promotion.node)) is not None
-    ]
-    return int(said[-1]) if said else promotion.lsn
-
-
-def lost_bytes(history: History, database: Database, lost: list[Write]) -> int:
-    """WAL from the fork to the last lost acknowledgement of an older timeline; 0 where none lies behind it."""
-    furthest = 0
-    for promotion in database.promotions:
-        fork = fork_of(history, promotion)
-        behind = [w.lsn for w in lost if w.lsn is not None and (w.timeline or 0) < promotion.timeline]
-        if fork is not None and behind:
-            furthest = max(furthest, max(behind) - fork)
-    return furthest
-
-
-def _samples(book: Book) -> Iterator[Sample]:
-    """What was lost on one route; the sentence about it is the judge's to write."""
+def _samples(book: Book, why: str) -> Iterator[Sample]:
+    """What was lost on one route, and the sentence that says why."""
     route = book.ledger.label
     cited = (*(write.ref for write in book.lost[:EVIDENCE]), book.survivor.ref)
     lasted_s = (book.lost[-1].done_ns - book.lost[0].done_ns) / S if book.lost else 0.0
@@ -206,4 +63,5 @@ def _samples(book: Book) -> Iterator[Sample]:
         (duplicated_writes, book.account.duplicated),
     ):
         evidence = (book.survivor.ref,) if measure is duplicated_writes else cited
-        yield Sample(measure.name, "", float(value), evidence=evidence, route=route)
+        said = "" if measure is duplicated_writes else why
+        yield Sample(measure.name, "", float(value), evidence=evidence, route=route, why=said)

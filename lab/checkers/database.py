@@ -6,7 +6,6 @@ server says nothing: from the fault's late edge on its server is down or (paused
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -267,12 +266,9 @@ def _heal_of(event: Event | None, heal_ns: int) -> Interval:
 
 
 def _drops(fault: str, evidence: dict[str, object], truth: Truth) -> bool:
-    """Whether clients' packets were dropped: not by a cut whose evidence names peers, of which none is a client."""
-    peers = evidence.get("peers")
+    """Whether clients' packets were dropped: not by a cut whose evidence names others only."""
+    peers = evidence.get("away_from")
     if fault != "partition" or not isinstance(peers, list | tuple) or not peers:
         return fault in DROPS
-    roles: dict[str, set[str]] = defaultdict(set)
-    for node in truth.plan.get("nodes", ()):
-        roles[node.get("role", "")].add(node["node"])
-    clients = roles["clients"] | {"clients"}
+    clients = {node["node"] for node in truth.plan.get("nodes", ()) if node.get("role") == "clients"} | {"clients"}
     return bool(clients & {str(peer) for peer in peers})

@@ -172,7 +172,7 @@ class _Way:
         return int(fewer[-1]) if fewer else int(settings.get("sync_standbys", 1))
 
     def published(self, node: str, after_ns: int) -> list[Milestone]:
-        """When this route's directory said so, and when its clients had learned it; nothing where there is none."""
+        """When this route's directory said so, and when that had spread; nothing where there is none."""
         kind, found = self.ledger.kind, list[Milestone]()
         if kind == "haproxy":
             told = [e for e in self._all("proxy.state") if e.fields["node"] == node and e.fields.get("up")]
@@ -185,14 +185,21 @@ class _Way:
             ]
         for event in [e for e in told if e.t_ns >= after_ns][:1]:
             found.append(Milestone("publication", event.t_ns, event.ref))
-        learned = [
-            e
-            for e in self._all("route.learned")
-            if e.fields["route"] == self.ledger.label and e.fields["node"] == node and e.t_ns >= after_ns
-        ]
-        for event in learned[:1]:
+        for event in [e for e in self._learned(node) if e.t_ns >= after_ns][:1]:
             found.append(Milestone("propagation", event.t_ns, event.ref))
         return found
+
+    def _learned(self, node: str) -> list[Event]:
+        """When what was published had reached those whom clients ask, or who are told: the second name server, which
+        answers as the first one does; a watcher of the znode. Caches after that are the client's own.
+        """
+        if self.ledger.kind == "dns":
+            told = [e for e in self._all("registry.propagated") if e.fields.get("present", True)]
+            return [e for e in told if e.fields["node"] == node]
+        if self.ledger.kind == "zookeeper":
+            told = [e for e in self._all("route.learned") if e.fields["route"] == self.ledger.label]
+            return [e for e in told if e.fields["node"] == node]
+        return []
 
     def _first(self, kind: str) -> Event | None:
         return next(iter(self._all(kind)), None)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.checkers.accounts import unsettled
 from lab.checkers.blindness import Stall
+from lab.checkers.books import unsettled
 from lab.checkers.database import Database, database_of
 from lab.checkers.ledger import RouteLedger, ledgers_of
 from lab.checkers.rows import reads_of

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from lab.judge.words import and_more, limit, quantity, short
-from lab.measures import ALL, BY_NAME, Measure, dead_but_listed_s
+from lab.measures import ALL, BY_NAME, Measure, dead_but_listed_s, outage_s
 from lab.result import ArmResult, ChangeResult, Estimate, PhaseMean, TrialResult
 from lab.statistics import LEAST, mean_interval
 from lab.verdict import Valid
@@ -35,15 +35,19 @@ class Seen:
     width_s: float
     phases: Mapping[str, float]
     evidence: tuple[tuple[str, int], ...]
+    route: str = ""
+    why: str = ""
 
     @property
     def where(self) -> str:
-        """ "trial 3, crash of backend5, client 12"."""
+        """ "trial 3, crash of backend5, client 12"; "trial 3, power loss of postgres1, multi_host"."""
         parts = [f"trial {self.trial}"]
         if self.change is not None:
             parts.append(f"{self.change.kind} of {self.change.node}")
         if self.client is not None:
             parts.append(f"client {self.client}")
+        if self.route:
+            parts.append(self.route)
         return ", ".join(parts)
 
     @property
@@ -92,6 +96,8 @@ def seen_in(trial: TrialResult, measure: str) -> list[Seen]:
             item["width_s"],
             item["phases"],
             tuple((ref[0], ref[1]) for ref in item["evidence"]),
+            item.get("route", ""),
+            item.get("why", ""),
         )
         for item in trial.samples
         if item["measure"] == measure
@@ -149,10 +155,14 @@ def estimate_of(measure: Measure, valid: Sequence[TrialResult]) -> Estimate:
     """The mean of the trials' means with its interval, and the worst single value."""
     of = [(trial, seen_in(trial, measure.name)) for trial in valid]
     each = [trial.means[measure.name] for trial, seen in of if seen]
-    everything = [sample for _, seen in of for sample in seen]
     if not each:
         note = "no valid trial" if not valid else "nothing was measured"
         return Estimate(None, None, None, 0, measure.unit, note=note)
+    return estimate_from(measure, each, [sample for _, seen in of for sample in seen])
+
+
+def estimate_from(measure: Measure, each: list[float], everything: Sequence[Seen]) -> Estimate:
+    """The mean of some trials' figures with its interval, and the worst of the samples behind them."""
     interval = mean_interval(each)
     worst = max(everything, key=lambda sample: (sample.value, sample.censored))
     censored = sum(sample.censored for sample in everything)
@@ -209,12 +219,20 @@ def blame(sample: Seen, bounds: Mapping[str, Mapping[str, Any]]) -> tuple[str, s
     if sample.change is None:
         return "", ""
     promised = list(_promises(sample.change, bounds))
-    known = [phase for phase in promised if phase.name in sample.phases]
+    took_s: dict[str, float] = defaultdict(float)
+    for name, seconds in sample.phases.items():
+        took_s[name.partition(":")[0]] += seconds  # "client: TCP retransmission" is the client's, too
+    if sample.route:
+        # A step that nothing is promised for has no right to take any time.
+        promised += [PhaseMean(name, None) for name in took_s if name not in {phase.name for phase in promised}]
+    known = [phase for phase in promised if phase.name in took_s]
     if not known:
         widest = max(promised, key=lambda phase: phase.high_s or 0.0, default=None)
         return "", widest.moved_by if widest else ""
-    worst = max(known, key=lambda phase: sample.phases[phase.name] - (phase.high_s or 0.0))
-    took = quantity(sample.phases[worst.name], "s")
+    worst = max(known, key=lambda phase: took_s[phase.name] - (phase.high_s or 0.0))
+    took = quantity(took_s[worst.name], "s")
+    if worst.high_s is None:
+        return f"{worst.name} took {took}, for which nothing is promised", ""
     return f"{worst.name} took {took} where at most {quantity(worst.high_s or 0.0, 's')} are promised", worst.moved_by
 
 
@@ -224,7 +242,8 @@ def _mean_parts(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _promises(change: ChangeResult, bounds: Mapping[str, Mapping[str, Any]]) -> Iterator[PhaseMean]:
-    bound = bounds.get(change.kind) or next(
+    key = f"{change.kind}@{change.route}" if change.route else change.kind
+    bound = bounds.get(key) or next(
         (bound for bound in bounds.values() if bound.get("high_s") == change.bound_high_s), {}
     )
     for phase in bound.get("phases", ()):
@@ -256,6 +275,9 @@ def _outside(arm: ArmResult, valid: Sequence[TrialResult]) -> Iterator[str]:
             # Clients may well know of a goodbye before the end that it announced.
             announced = {change.node for change in trial.changes if change.kind == "leaving"}
             for of in groups.values():
+                if measure is outage_s:
+                    yield from _outage_outside(arm, of)
+                    continue
                 yield from _above(arm, measure.name, of)
                 if measure is not dead_but_listed_s or of[0].node not in announced:
                     yield from _below(arm, of)
@@ -282,3 +304,23 @@ def _below(arm: ArmResult, of: Sequence[Seen]) -> Iterator[str]:
             f"{arm.arm}: {len(below)} of {len(of)} clients were right sooner than the settings allow "
             f"({quantity(least.value, 's')} where at least {quantity(low_s or 0.0, 's')} are expected, {least.where})"
         )
+
+
+def _outage_outside(arm: ArmResult, of: Sequence[Seen]) -> Iterator[str]:
+    """An outage beyond its bound, or shorter than it can be; no outage at all is not too short."""
+    for sample in of:
+        size = f">= {quantity(sample.value, 's')}" if sample.censored else quantity(sample.value, "s")
+        if (sample.excess_s(arm.allowance_s) or 0.0) > 0:
+            what, moved_by = blame(sample, arm.bounds)
+            yield (
+                f"{arm.arm}: no write was acknowledged for {size}, longer than "
+                f"{limit(sample.bound_s or 0.0, arm.allowance_s)} ({sample.where})"
+                + (f": {what}" if what else "")
+                + (f"; moved by {moved_by}" if moved_by else "")
+            )
+        elif sample.value > 0 and (sample.lack_s(arm.allowance_s) or 0.0) > 0:
+            low_s = sample.change.bound_low_s if sample.change is not None else None
+            yield (
+                f"{arm.arm}: writes came back sooner than the settings allow ({size} where at least "
+                f"{quantity(low_s or 0.0, 's')} are expected, {sample.where})"
+            )

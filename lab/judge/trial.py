@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from statistics import fmean
-from typing import Any
 
-from lab.checkers import harm, quiet, staleness, validity
+from lab.checkers import accounts, harm, outage, quiet, rejoin, split_brain, staleness, validity, write_validity
 from lab.checkers.truth import Change, Truth, truth_of
 from lab.history import Event, History
+from lab.judge.samples import by_change, by_measure, curve, mean_of, values_of
+from lab.judge.writes import tell
 from lab.result import ChangeResult, TrialResult
 from lab.verdict import Sample, Valid, Verdict
 
@@ -22,14 +21,25 @@ CHECKERS: Mapping[str, Check] = {
     harm.NAME: harm.check,
     quiet.NAME: quiet.check,
 }
+CHECKERS_OF_WRITES: Mapping[str, Check] = {
+    validity.NAME: write_validity.check,
+    outage.NAME: outage.check,
+    accounts.NAME: accounts.check,
+    split_brain.NAME: split_brain.check,
+    rejoin.NAME: rejoin.check,
+}
 S = 1_000_000_000
 
 
-def judge_trial(history: History, checkers: Mapping[str, Check] = CHECKERS) -> TrialResult:
-    """Judge one trial. It is valid when `validity` says so and no checker crashed; a crash is a reason that names it.
+def judge_trial(history: History, checkers: Mapping[str, Check] | None = None) -> TrialResult:
+    """Judge one trial by the checkers of its kind, or by those given. It is valid when `validity` says so and no
+    checker crashed; a crash is a reason that names it.
 
     A history without a plan gives trial 0 of arm "", unknown.
     """
+    of_writes = history.plan.get("kind") == "writes"
+    if checkers is None:
+        checkers = CHECKERS_OF_WRITES if of_writes else CHECKERS
     verdicts = {name: _safely(name, check, history) for name, check in checkers.items()}
     crashed = [verdict for verdict in verdicts.values() if "crashed" in verdict.figures]
     reasons = [
@@ -45,39 +55,37 @@ def judge_trial(history: History, checkers: Mapping[str, Check] = CHECKERS) -> T
         valid=str(Valid.UNKNOWN if reasons else Valid.YES),
         reasons=reasons,
         samples=[{**asdict(sample), "evidence": [list(ref) for ref in sample.evidence]} for sample in samples],
-        means={name: mean_of(of) for name, of in _by_measure(samples).items()},
-        curves={name: curve(of) for name, of in _by_measure(samples).items() if of[0].client is not None},
+        means={name: mean_of(of) for name, of in by_measure(samples).items()},
+        curves={name: curve(of) for name, of in by_measure(samples).items() if of[0].client is not None},
     )
     for verdict in verdicts.values():
         result.figures |= {key: value for key, value in verdict.figures.items() if key != "crashed"}
     result.figures["checkers"] = {name: str(verdict.valid) for name, verdict in verdicts.items()}
-    if not crashed:
+    if not crashed and of_writes:
+        told = _safely("story", lambda its: _tell(its, result, samples), history)
+        if told.reasons:
+            result.valid, result.reasons = str(Valid.UNKNOWN), [*reasons, *told.reasons]
+    elif not crashed:
         truth = truth_of(history)
         result.changes = _changes(history, truth, samples)
-        for name, start, end in truth.phases:
-            result.phases_s[name] = [_s(start - truth.t0_ns), _s(end - truth.t0_ns)]
-            result.seconds[name] = _s(end - start)
+        _count_from(result, truth, truth.t0_ns)
     return result
 
 
-def mean_of(samples: list[Sample]) -> float:
-    """A trial's mean: of its changes' means, so that a change with fewer clients counts no less."""
-    by_change: dict[str, list[float]] = defaultdict(list)
-    for sample in samples:
-        by_change[sample.change].append(sample.value)
-    return fmean(fmean(values) for values in by_change.values())
+def _tell(history: History, result: TrialResult, samples: list[Sample]) -> Verdict:
+    """What a trial about writes comes to beside its samples."""
+    told = tell(history, samples)
+    result.changes, result.waterfalls, result.accounts = told.changes, told.waterfalls, told.accounts
+    result.lanes, result.sentences = told.lanes, told.sentences
+    _count_from(result, told.database.truth, told.database.t0_ns)
+    return Verdict("story", Valid.YES)
 
 
-def curve(samples: list[Sample]) -> list[list[float]]:
-    """[[seconds since the change, share of (client, change) pairs right from then on], ...]; censored: never."""
-    steps: list[list[float]] = [[0.0, 0.0]]
-    for right, value in enumerate(sorted(sample.value for sample in samples if not sample.censored), 1):
-        share = right / len(samples)
-        if value == steps[-1][0]:
-            steps[-1][1] = share
-        else:
-            steps.append([value, share])
-    return steps
+def _count_from(result: TrialResult, truth: Truth, t0_ns: int) -> None:
+    """The engine's phases, in seconds since t0."""
+    for name, start, end in truth.phases:
+        result.phases_s[name] = [_s(start - t0_ns), _s(end - t0_ns)]
+        result.seconds[name] = _s(end - start)
 
 
 def _safely(name: str, check: Check, history: History) -> Verdict:
@@ -93,21 +101,12 @@ def _safely(name: str, check: Check, history: History) -> Verdict:
         return Verdict(name, Valid.UNKNOWN, (reason,), (), {"crashed": True})
 
 
-def _by_measure(samples: list[Sample]) -> dict[str, list[Sample]]:
-    found: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        found[sample.measure].append(sample)
-    return found
-
-
 def _changes(history: History, truth: Truth, samples: list[Sample]) -> list[ChangeResult]:
     phases = {event.fields["strike"]: event.fields for event in history.of("strike.phase")}
     commanded = _by_strike(history, "fault.commanded")
     effective = _by_strike(history, "fault.effective")
     healed = _by_strike(history, "fault.healed")
-    of_change: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        of_change[sample.change].append(sample)
+    of_change = by_change(samples)
 
     def since_t0(event: Event | None) -> float | None:
         if event is None:
@@ -132,7 +131,7 @@ def _changes(history: History, truth: Truth, samples: list[Sample]) -> list[Chan
             phase_achieved=phase.get("achieved"),
             bound_low_s=bound.get("low_s"),
             bound_high_s=bound.get("high_s"),
-            values={name: _values(of) for name, of in _by_measure(of_change[change.key]).items()},
+            values=values_of(of_change.get(change.key, [])),
         )
 
     return [one(change) for change in truth.changes]
@@ -140,16 +139,6 @@ def _changes(history: History, truth: Truth, samples: list[Sample]) -> list[Chan
 
 def _by_strike(history: History, kind: str) -> dict[int | None, Event]:
     return {event.fields["strike"]: event for event in history.of(kind)}
-
-
-def _values(samples: list[Sample]) -> dict[str, Any]:
-    values = [sample.value for sample in samples]
-    return {
-        "mean": fmean(values),
-        "worst": max(values),
-        "n": len(values),
-        "censored": sum(sample.censored for sample in samples),
-    }
 
 
 def _s(ns: int) -> float:
