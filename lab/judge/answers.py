@@ -14,8 +14,9 @@ from statistics import fmean, median
 from typing import Protocol
 
 from lab.judge.arms import Seen, blame, covered, seen_in
+from lab.judge.counted import COUNTED, counted, nothing
 from lab.judge.words import limit, many, quantity, short
-from lab.measures import Measure, false_removals, wrong_view_s
+from lab.measures import Measure, false_removals, outage_s, wrong_view_s
 from lab.result import ArmResult, ObjectiveResult, TrialResult
 from lab.statistics import BOOTSTRAP_LEAST, LEAST, bootstrap_interval, mean_interval, more_repeats
 from lab.verdict import Valid
@@ -214,6 +215,10 @@ def _sentence(
     unit, name = asked.measure.unit, short(asked.measure.name)
     if asked.measure in (false_removals, wrong_view_s):
         return f"{arm.arm}: {_over_exposure(asked, valid, everything)}"
+    if asked.measure in COUNTED and asked.reduction in ("total", "worst"):
+        size, why = counted(asked.measure, valid, everything), cited[0].why
+        asked_for = "" if value is Valid.YES else f", asked was {asked.reduction} {asked.operator} {number(asked):g}"
+        return f"{arm.arm}: {size}{asked_for}" + (f". {why}" if why and value is not Valid.YES else "")
     if asked.reduction in ("mean", "median"):
         return f"{arm.arm}: {_over_trials_said(asked, arm, valid, value)}"
     if asked.reduction == "total":
@@ -227,10 +232,11 @@ def _sentence(
     size = f">= {quantity(worst.value, unit)}" if worst.censored else quantity(worst.value, unit)
     against = limit(worst.bound_s or 0.0, arm.allowance_s) if is_bound(asked) else f"{number(asked):g}"
     if value is Valid.YES:
-        changes = len({(s.trial, s.change.change) for s in everything if s.change})
+        seen = {(s.trial, s.change.change) for s in everything if s.change}
+        watched = many(len(seen), "change") if seen else many(len(valid), "trial")
         of_beat = covered(valid, asked.measure.name)
         phases = f", phases covered {of_beat}" if of_beat else ""
-        return f"{arm.arm}: worst seen in {many(changes, 'change')} is {size} ({worst.where}){phases}; {against}"
+        return f"{arm.arm}: worst seen in {watched} is {size} ({worst.where}){phases}; {against}"
     if value is Valid.UNKNOWN and worst.censored:
         return (
             f"{arm.arm}: still {name} {size} when watched last ({worst.where}); that is not beyond {against}, "
@@ -245,7 +251,10 @@ def _sentence(
     what, moved_by = blame(worst, arm.bounds) if is_bound(asked) else ("", "")
     share = f" ({len(beyond)} of {many(len(everything), 'sample')})" if len(everything) > 1 else ""
     because = "".join((f". {what[0].upper()}{what[1:]}" if what else "", f"; moved by {moved_by}" if moved_by else ""))
-    return f"{arm.arm}: {name} {size} ({worst.where}), beyond {against}{share}{because}"
+    lasted = f"{name} for {size}" if asked.measure is outage_s else f"{name} {size}"
+    return f"{arm.arm}: {lasted} ({worst.where}), beyond {against}{share}{because}" + (
+        f". {worst.why}" if worst.why else ""
+    )
 
 
 def _over_exposure(asked: Asked, valid: Sequence[TrialResult], everything: Sequence[Seen]) -> str:
@@ -299,4 +308,4 @@ def _no_trial(arm: str, trials: Sequence[TrialResult]) -> str:
 def _nothing(measure: Measure) -> str:
     if measure in (false_removals, wrong_view_s):
         return "zero client-seconds were watched"
-    return f"no {measure.per} that could be watched"
+    return nothing(measure) or f"no {measure.per} that could be watched"

@@ -199,7 +199,9 @@ def phase_means(
         for sample in seen_in(trial, measure.name):
             if sample.change is None:
                 continue
-            by_change[sample.change.change].append(dict(sample.phases) or {UNSPLIT: sample.value})
+            # Of a route that had no outage there is nothing to split.
+            unsplit = {} if sample.route and not sample.value else {UNSPLIT: sample.value}
+            by_change[sample.change.change].append(dict(sample.phases) or unsplit)
             for phase in _promises(sample.change, bounds):
                 _widen(promised, phase)
         if by_change:

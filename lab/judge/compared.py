@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lab.judge.answers import Asked, Range, number
 from lab.judge.arms import covered, seen_in
 from lab.judge.words import change_noun, many, quantity, short, span
-from lab.measures import Measure
+from lab.measures import WRITES, Measure
 from lab.result import Difference, Estimate, ObjectiveResult, TrialResult
 from lab.statistics import LEAST, Paired, holm, paired
 from lab.verdict import Valid
@@ -59,7 +59,8 @@ class Comparison:
         if below or above:
             return self._apart(below)
         if any(self.censored) and self.shown and mean != self.zero:
-            return "Not settled: some clients were still wrong when watched last, so a mean is only a least value."
+            still = "outages still went on" if self.measure in WRITES else "clients were still wrong"
+            return f"Not settled: some {still} when watched last, so a mean is only a least value."
         if self.others and not self.shown and self.found.more == 0:
             return f"Not settled: one of {self.others + 1} comparisons, and not clear enough beside the others (Holm)."
         start = f"The difference is not settled at {many(len(self.pairs), 'repeat')}"
@@ -92,7 +93,7 @@ class Comparison:
     def _changes(self) -> str:
         """ " of 4 crashes": what was measured in each trial, where that is one thing."""
         per_trial = {
-            tuple(sorted(Counter(c.kind for c in trial.changes if self.measure.name in c.values).items()))
+            tuple(sorted(Counter(kind for _, kind in _struck(trial, self.measure)).items()))
             for pair in self.pairs
             for trial in pair
         }
@@ -128,6 +129,11 @@ class Comparison:
         """The objective that asked for it, answered."""
         value = self.where.compare(asked.operator)
         return ObjectiveResult(str(asked), "", str(value), self.sentence, expected)
+
+
+def _struck(trial: TrialResult, measure: Measure) -> set[tuple[str, str]]:
+    """(strike and node, fault) of each change that was measured; several routes may have met one strike."""
+    return {(c.change.partition("@")[0], c.kind) for c in trial.changes if measure.name in c.values}
 
 
 def compare(

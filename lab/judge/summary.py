@@ -9,6 +9,7 @@ from typing import Any
 from lab.judge.answers import answer
 from lab.judge.arms import arm_result, valid_of
 from lab.judge.compared import Comparison, asked_for, compare, correct
+from lab.judge.outcomes import loss_results, route_results
 from lab.judge.words import many
 from lab.measures import ALL
 from lab.plan import Plan
@@ -65,12 +66,21 @@ def summarise(plan: Plan, trials: Sequence[TrialResult], run: Fields) -> Result:
         demonstration=bool(plan.scenario.demonstration or plan.scenario.expects),
         reproduce=str(run.get("reproduce", "")),
         versions=dict(run.get("versions") or {}),
+        routes=[one for arm in arms for one in route_results(arm, valid[arm.arm])],
+        losses=[one for arm in arms for one in loss_results(arm, valid[arm.arm])],
         notes=[*(run.get("notes") or []), *_not_asked(plan), *_not_watched(arms, valid), *_stood_in(trials, valid)],
     )
 
 
 def _bounds(plan: Plan, name: str) -> Mapping[str, Mapping[str, Any]]:
+    """By change; of writes by change and route: "crash@multi_host"."""
     arm = plan.arm(name)
+    if plan.scenario.kind == "writes":
+        return {
+            f"{change}@{route}" if route else change: _as_fields(bounds)
+            for change in plan.scenario.changes
+            for route, bounds in arm.promises(change).items()
+        }
     found = {change: arm.bounds(change) for change in plan.scenario.changes}
     return {change: _as_fields(bounds) for change, bounds in found.items() if bounds is not None}
 
