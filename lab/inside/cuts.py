@@ -19,7 +19,7 @@ MOST_PORTS = 15
 """What one multiport rule takes."""
 
 _CHAINS = (("in", "IN", "-s", "INPUT ! -i lo"), ("out", "OUT", "-d", "OUTPUT ! -o lo"))
-_RULE = re.compile(r"\[(\d+):\d+\] -A LAB-CUT(\d+)-(IN|OUT) (.*)")
+_RULE = re.compile(r"\[(\d+):\d+\] -A LAB-CUT(\d+)-(IN|OUT)\b(.*)")
 _PEER = re.compile(r"-[sd] ([\d.]+)/32")
 
 
