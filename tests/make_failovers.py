@@ -111,6 +111,13 @@ def nothing_valid() -> Result:
     return result
 
 
+def never_seen() -> Result:
+    """The same as the judge gives it where no trial counts: measures that were asked, and no route."""
+    result = nothing_valid()
+    result.routes, result.losses = [], []
+    return result
+
+
 def cut_short() -> Result:
     """Ctrl-C in the second of eight trials: one is there, of one arm."""
     result = whole("primary_crash", "Writes come back.", [_ASYNC, _SYNC], [trial(1, _ASYNC, 1)], 4, partial=True)
@@ -119,7 +126,9 @@ def cut_short() -> Result:
     return result
 
 
-ALL = {made.__name__: made for made in (crash, split_brain, in_place, four_routes, nothing_valid, cut_short)}
+ALL = {
+    made.__name__: made for made in (crash, split_brain, in_place, four_routes, nothing_valid, never_seen, cut_short)
+}
 
 
 if __name__ == "__main__":

@@ -72,6 +72,13 @@ class Kind:
         """Every step of one route."""
         return [*self.promises, *CLIENT[route]]
 
+    def bound(self, route: str) -> dict[str, object]:
+        """What its settings promise, as in an arm's bounds."""
+        names = ("name", "low_s", "high_s", "moved_by")
+        low_s, high_s = (sum(promise[end] for promise in self.of(route)) for end in (1, 2))  # type: ignore[misc]
+        phases = [dict(zip(names, promise, strict=True)) for promise in self.of(route)]
+        return {"low_s": low_s, "high_s": high_s, "phases": phases}
+
 
 def _steps(rng: random.Random, promises: Sequence[_Promise], start_s: float) -> list[Step]:
     at_s, steps = start_s, []
@@ -115,7 +122,8 @@ def _lanes(rng: random.Random, one: Waterfall, split_s: float, heal_s: float, fe
     first.marks = [[0.0, one.fault], [heal_s, "healed"]]
     if fenced:
         first.marks.append([ends["fencing"], "fenced"])
-    second.marks = [[ends["detection"], "detected"], [promoted, "promoted"]]
+    second.marks = [[promoted - 0.012, "chosen"], [promoted, "promoted"]]
+    first.marks.append([ends["detection"], "detected"])
     return [first, second, third]
 
 
@@ -253,6 +261,9 @@ def whole(
     for kind in kinds:
         own = [t for t in valid if t.arm == kind.arm]
         arm = ArmResult(kind.arm, sum(t.arm == kind.arm for t in trials), len(own), settings=dict(kind.settings))
+        arm.bounds = {
+            fault: {route: kind.bound(route) for route in kind.routes} for fault in (kind.fault, "power_loss")
+        }
         arm.measures["outage_s"] = estimate([t.means["outage_s"] for t in own])
         arm.measures["lost_writes"] = estimate([t.means["lost_writes"] for t in own], "writes")
         arms.append(arm)

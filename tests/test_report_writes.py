@@ -58,6 +58,30 @@ def test_nothing_lost_is_a_finding_and_not_asked_is_not() -> None:
     assert not re.search(r"\b0 of \d", unknown.partition("lost (RPO)")[2].partition("Unknown:")[0])
 
 
+def test_what_was_asked_is_unknown_where_no_route_was_seen() -> None:
+    """Without a valid trial nobody knows of routes; the measures that were asked about are there all the same."""
+    text = terminal.text(MADE["never_seen"])
+    assert re.search(r"no write was acknowledged\n.*\n.*\nasync +unknown", text)
+    assert "No write was acknowledged" in html.render(MADE["never_seen"])
+
+
+def test_marks_that_no_eye_could_tell_apart_stand_together() -> None:
+    """What happened within some milliseconds shares its line; the strike needs no time beside it."""
+    page = html.render(MADE["split_brain"])
+    assert re.search(r">chosen 0\.\d\d s, promoted 0\.\d\d s</text>", page)
+    assert ">partition</text>" in page
+
+
+def test_all_that_was_promised_is_outlined() -> None:
+    """Also steps that came to nothing, when they add up to the bound; else none, rather than a wrong sum."""
+    result = make_failovers.crash()
+    dns = result.routes[1]
+    dns.steps = [step for step in dns.steps if step.name != "propagation"]
+    assert [step.name for step in accounts.promised(result, dns)][3:] == ["publication", "propagation", "client"]
+    dns.bound_high_s = 99.0
+    assert accounts.promised(result, dns) == []
+
+
 def test_what_never_came_back_is_at_least() -> None:
     """A censored outage reads ">=" in its mean, its trial and the worst seen."""
     text = terminal.text(MADE["in_place"], width=120)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from lab.report import words
@@ -18,6 +19,7 @@ STEPS = (
     "promotion",
     "writable",
     "restart in place",
+    "until healed",
     "publication",
     "propagation",
     "client",
@@ -111,6 +113,22 @@ def promise(step: StepMean) -> str:
     return f"{words.bare(step.low_s, 's') if step.low_s else '0'} to {words.number(step.high_s, 's')}"
 
 
+def promised(result: Result, of: RouteResult) -> list[StepMean]:
+    """Every step that the settings promise, also those that came to nothing; [] where they promise none."""
+    arm = next((arm for arm in result.arms if arm.arm == of.arm), None)
+    by_route = (arm.bounds.get(of.fault) or {}) if arm else {}
+    phases = (by_route.get(of.route) or {}).get("phases") or []
+    measured = {step.name: step for step in of.steps}
+    made = []
+    for phase in phases:
+        step = measured.get(phase["name"]) or StepMean(phase["name"], 0.0, 0.0)
+        moved_by = phase.get("moved_by") or step.moved_by
+        made.append(replace(step, low_s=phase.get("low_s"), high_s=phase.get("high_s"), moved_by=moved_by))
+    made = made or [step for step in of.steps if step.high_s is not None]
+    total = sum(step.high_s or 0.0 for step in made)
+    return made if of.bound_high_s is not None and abs(total - of.bound_high_s) < 0.01 else []
+
+
 def kinds(result: Result, of: RouteResult) -> str:
     """What its trials were, unless each was a failover: "3 failover, 1 restart in place (trial 4)"."""
     if not of.kinds or set(of.kinds) == {"failover"}:
@@ -165,8 +183,8 @@ def acknowledged(account: Account) -> int:
 
 
 def lost(of: LossResult) -> str:
-    """ "21 of 16,412", "0 of 41,230"."""
-    if not of.trials:
+    """ "21 of 16,412", "0 of 41,230"; "unknown" where nothing was acknowledged that could be lost."""
+    if not of.trials or not acknowledged(of.account):
         return words.UNKNOWN
     return f"{words.count(of.account.lost.get('writes', 0))} of {words.count(acknowledged(of.account))}"
 
@@ -210,8 +228,8 @@ def splits(result: Result) -> list[LossResult]:
 
 
 def split_each(of: LossResult) -> str:
-    """How many a losing primary acknowledged, every trial."""
-    return " ".join(map(words.count, of.split_brain_each)) or words.UNKNOWN
+    """How many a losing primary acknowledged, every trial; "-" where nobody was promoted."""
+    return " ".join(map(words.count, of.split_brain_each)) or (words.NONE if of.trials else words.UNKNOWN)
 
 
 def by_node(of: LossResult) -> str:
@@ -225,7 +243,7 @@ def no_split(result: Result) -> str:
     if not clean:
         return ""
     of = "" if len(clean) == len(result.losses) else f" of {whose(clean)}"
-    trials = {of.arm: of.trials for of in clean}
+    trials = {of.arm: len(of.split_brain_each) for of in clean}
     return f"No write{of} was acknowledged by a losing primary: 0 in {words.plural(sum(trials.values()), 'trial')}."
 
 

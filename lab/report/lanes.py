@@ -16,6 +16,10 @@ _LEFT = 104.0
 _BARS = 46.0
 _BAND = 15.0
 _LABEL = 15.0
+_APART = 3.0
+"""Pixels between two marks that are told apart."""
+_AT_ONCE_S = 0.005
+"""A mark so near to 0 is the strike's own, and needs no time beside it."""
 _BEFORE_S = 5.0
 """Seconds before the strike that are shown; a long baseline says nothing more."""
 _STATES = {"primary": "primary", "read_only": "read-only", "standby": "standby", "down": "down"}
@@ -51,8 +55,9 @@ def lanes(trial: TrialResult, tone: int) -> Markup:
 def split_of(trial: TrialResult) -> Split | None:
     """When two acknowledged, as far as the trial tells: the promotion's mark, and how long the loser went on."""
     lasts_s = max((float(one["value"]) for one in trial.samples if one.get("measure") == "split_brain_s"), default=0.0)
-    promoted = [float(at) for lane in trial.lanes for at, name in lane.marks if name == "promoted"]
     loser = next((account.loser for account in trial.accounts if account.loser), "")
+    others = [lane for lane in trial.lanes if lane.node != loser]
+    promoted = [float(at) for lane in others for at, name in lane.marks if name == "promoted"]
     return Split(loser, min(promoted), min(promoted) + lasts_s) if lasts_s > 0 and promoted else None
 
 
@@ -143,11 +148,9 @@ class _Mark(NamedTuple):
 def _marks(lane: Lane, x: svg.Scale) -> list[_Mark]:
     """The marks in view, their words in as many rows as they need not to touch."""
     marks, ends = [], [0.0]
-    for at_s, name in sorted(lane.marks, key=lambda mark: float(mark[0])):
-        at = x(float(at_s))
-        if not x.start <= at <= x.end:
-            continue
-        said = f"{name} {words.number(float(at_s), 's')}" if float(at_s) else str(name)
+    for group in _together(lane, x):
+        at = x(group[0][0])
+        said = ", ".join(name if abs(t) < _AT_ONCE_S else f"{name} {words.number(t, 's')}" for t, name in group)
         width = len(said) * 6.3 + 12
         left = at + width > _WIDTH
         start = at - width if left else at
@@ -155,6 +158,19 @@ def _marks(lane: Lane, x: svg.Scale) -> list[_Mark]:
         ends[row : row + 1] = [start + width]
         marks.append(_Mark(at, words.typeset(said), row, left))
     return marks
+
+
+def _together(lane: Lane, x: svg.Scale) -> list[list[tuple[float, str]]]:
+    """Marks in view in order of time; those that no eye could tell apart share a line."""
+    groups: list[list[tuple[float, str]]] = []
+    for at_s, name in sorted((float(at_s), str(name)) for at_s, name in lane.marks):
+        if not x.start <= x(at_s) <= x.end:
+            continue
+        if groups and x(at_s) - x(groups[-1][0][0]) < _APART:
+            groups[-1].append((at_s, name))
+        else:
+            groups.append([(at_s, name)])
+    return groups
 
 
 def _shade(split: Split, x: svg.Scale, y: float) -> list[Markup]:

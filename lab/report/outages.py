@@ -90,7 +90,7 @@ def _fault(result: Result, name: str, routes: list[RouteResult], tones: Mapping[
         strip = charts.strip(open_ended, tone, x, route.bound_high_s, route.allowance_s)
         lines.append(Line(route, tone, accounts.each(result, route), kinds, strip))
         about = "; ".join(filter(None, (f"most is {route.largest}" if route.largest else "", kinds)))
-        rows.append(Row(route, tone, about, accounts.waterfalls(result, route)))
+        rows.append(Row(route, tone, about, accounts.waterfalls(result, route), accounts.promised(result, route)))
     drawn = waterfall(rows) if any(route.steps or route.outage.n for route in routes) else Markup()
     few = sum(len(route.steps) for route in routes) <= _STEPS
     return Fault(accounts.title(name), lines, charts.strip_axis(x), drawn, legend(accounts.steps(routes)), few)

@@ -30,6 +30,7 @@ class Row(NamedTuple):
     tone: int
     about: str
     trials: list[tuple[TrialResult, list[Waterfall]]]
+    promised: list[StepMean]
 
 
 def waterfall(rows: Sequence[Row]) -> Markup:
@@ -109,8 +110,8 @@ def _block(row: Row, x: svg.Scale, y: float) -> tuple[Markup, float]:
         top += 18
     bottom, bars = top, [*_mean(route, x, top)]
     bottom += 28
-    if promised := _promised(route, x, bottom, start_s):
-        bars += promised
+    if row.promised:
+        bars += _promised(row.promised, x, bottom, start_s)
         bottom += 20
     pitch, height = (13.0, 9.0) if sum(len(of) for _, of in row.trials) <= _LABELLED else (6.0, 4.0)
     bottom += 3
@@ -140,10 +141,7 @@ def _mean(route: RouteResult, x: svg.Scale, y: float) -> list[Markup]:
         start, end = x(at_s), x(at_s + step.mean_s)
         at_s += step.mean_s
         parts.append(_clip(start, end, x, y, 24, f"step {step_class(step.name)}", _title(step)))
-        said = _that_fits(
-            (f"{step.name} {words.number(step.mean_s, 's')}", step.name, words.number(step.mean_s, "s")), end - start
-        )
-        if said:
+        if said := _that_fits(step.name, step.mean_s, end - start):
             parts.append(svg.text((start + end) / 2, y + 16, said, "middle", "inside on0"))
     if not route.steps and not route.outage.worst:
         parts.append(svg.text(x.start + 8, y + 16, "no write failed", "start", "tick"))
@@ -151,25 +149,23 @@ def _mean(route: RouteResult, x: svg.Scale, y: float) -> list[Markup]:
 
 
 def _title(step: StepMean) -> str:
-    moved = f"\nmoved by {step.moved_by}" if step.moved_by else ""
     mean, worst = words.number(step.mean_s, "s"), words.number(step.worst_s, "s")
-    return f"{step.name}: mean {mean}, worst seen {worst}, promised {accounts.promise(step)}{moved}"
+    return f"{step.name}: mean {mean}, worst seen {worst}, {_promise(step)}"
 
 
-def _promised(route: RouteResult, x: svg.Scale, y: float, start_s: float) -> list[Markup]:
-    """The most that the settings allow for each step; nothing where these steps are not what is bounded."""
-    highs = [(step, step.high_s) for step in route.steps if step.high_s is not None]
-    if not highs or abs(sum(high for _, high in highs) - (route.bound_high_s or 0.0)) > 0.01:
-        return []
+def _promise(step: StepMean) -> str:
+    return f"promised {accounts.promise(step)}" + (f"\nmoved by {step.moved_by}" if step.moved_by else "")
+
+
+def _promised(steps: Sequence[StepMean], x: svg.Scale, y: float, start_s: float) -> list[Markup]:
+    """The most that the settings allow for each step."""
     parts, at_s = [svg.text(x.start - 8, y + 12, "at most", "end", "tick")], start_s
-    for step, high_s in highs:
+    for step in steps:
+        high_s = step.high_s or 0.0
         start, end = x(at_s), min(x(at_s + high_s), x.end)
         at_s += high_s
-        parts.append(_clip(start, end, x, y, 16, f"promised {step_class(step.name)}", _title(step)))
-        said = _that_fits(
-            (f"{step.name} {words.number(high_s, 's')}", step.name, words.number(high_s, "s")), end - start
-        )
-        if said:
+        parts.append(_clip(start, end, x, y, 16, f"promised {step_class(step.name)}", f"{step.name}: {_promise(step)}"))
+        if said := _that_fits(step.name, high_s, end - start):
             parts.append(svg.text((start + end) / 2, y + 12, said, "middle", "inside tick"))
     return parts
 
@@ -224,8 +220,9 @@ def _worst(route: RouteResult, x: svg.Scale, y: float, start_s: float) -> Iterab
         yield svg.path(f"M{at - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8{arrow}", "cross", title)
 
 
-def _that_fits(choices: Sequence[str], width: float) -> str:
-    return next((choice for choice in choices if len(choice) * 6.6 + 8 < width), "")
+def _that_fits(name: str, seconds: float, width: float) -> str:
+    said = words.number(seconds, "s")
+    return next((one for one in (f"{name} {said}", name, said) if len(one) * 6.6 + 8 < width), "")
 
 
 def _clip(start: float, end: float, x: svg.Scale, y: float, height: float, class_: str, title: str) -> Markup:
