@@ -223,7 +223,12 @@ class Fault(Protocol):
 
 
 class System(Protocol):
-    """A system under test: its compose file, its settings, and what they promise."""
+    """A system under test: its compose file, its settings, and what they promise.
+
+    What only some have is asked for by name: `spare_nodes`, `beat_name`; `fails_over` (True where its bounds are what
+    becomes of a database), `check_beside(systems, routes)` (raises BadInput for what does not fit into one arm) and
+    `recover(stack)` (brings members that fell behind back behind the leader, at the end of a trial).
+    """
 
     @property
     def name(self) -> str: ...

@@ -66,6 +66,7 @@ class RecordedSystem:
     beat_name: str
     spare_nodes: tuple[str, ...]
     found_by: Route | None
+    fails_over: bool
     origin: Fields = field(compare=False, repr=False)
 
     @property
@@ -224,6 +225,7 @@ def _system_to_json(system: System, changes: tuple[str, ...]) -> Fields:
             "beat_s": system.beat_s,
             "beat_name": getattr(system, "beat_name", f"{system.name} beat"),
             "spare_nodes": list(getattr(system, "spare_nodes", ())),
+            **({"fails_over": True} if getattr(system, "fails_over", False) else {}),
             "route": None if route is None else {"kind": route.kind, "settings": route.settings},
         }
     }
@@ -291,6 +293,7 @@ class _Waker:
             beat_name=says["beat_name"],
             spare_nodes=tuple(says["spare_nodes"]),
             found_by=None if says["route"] is None else Route(**says["route"]),
+            fails_over=says.get("fails_over", False),
             origin=data,
         )
 

@@ -133,7 +133,8 @@ class Arm:
 
         Empty where nothing is promised.
         """
-        found = next((b for system in self.systems if (b := system.bounds(change)) is not None), None)
+        asked = [s for s in self.systems if getattr(s, "fails_over", False)] if self.routes else self.systems
+        found = next((b for system in asked if (b := system.bounds(change)) is not None), None)
         if found is None:
             return self.promises("return") if change == "start" else {}
         if not self.routes:

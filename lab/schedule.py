@@ -39,7 +39,7 @@ def bound_text(scenario: Scenario) -> str:
         for arm in scenario.arms:
             found: Mapping[str, Bounds | None] = arm.promises(change) or {"": None}
             promised += [(f"{arm.name}  {label}".rstrip(), bounds) for label, bounds in found.items()]
-        names = list(dict.fromkeys(p.name for _, bounds in promised if bounds for p in bounds.phases))
+        names = _merged([[p.name for p in bounds.phases] for _, bounds in promised if bounds])
         owner = "arm  route" if scenario.kind == "writes" else "arm"
         head = [owner, *(f"{change}: {n}" if i == 0 else n for i, n in enumerate(names)), "in all", "moved most by"]
         with_mean = scenario.kind == "writes"
@@ -122,6 +122,18 @@ def _step(when: str, what: str) -> str:
 def _pairs(plan: Plan) -> list[Sequence[Trial]]:
     size = 2 * len(plan.arms)
     return [plan.trials[i : i + size] for i in range(0, len(plan.trials), size)]
+
+
+def _merged(orders: Sequence[Sequence[str]]) -> list[str]:
+    """Every name once, each behind those that it follows where it stands."""
+    found: list[str] = []
+    for names in orders:
+        at = 0
+        for name in names:
+            if name not in found:
+                found.insert(at, name)
+            at = found.index(name) + 1
+    return found
 
 
 def _bound_row(who: str, found: Bounds | None, names: Sequence[str], with_mean: bool) -> list[str]:

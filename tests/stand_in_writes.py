@@ -38,6 +38,7 @@ class Promoter(Database):
     instances: int = 0
     detection_s: float = 2.0
     name: str = "promoter"
+    fails_over: ClassVar[bool] = True
 
     @property
     def nodes(self) -> tuple[tuple[str, str], ...]:

@@ -55,6 +55,7 @@ class Controller:
     _attach_s: float | None = field(init=False, repr=False, compare=False, default=None)
     """0, or ATTACH_S where the Postgres beside it is in sync; known as soon as an arm has been made."""
     name: ClassVar[str] = "controller"
+    fails_over: ClassVar[bool] = True
     beat_name: ClassVar[str] = "probe"
     compose_files: ClassVar[tuple[str, ...]] = ("controller.yaml",)
     nodes: ClassVar[tuple[tuple[str, str], ...]] = ((NODE, "controller"),)

@@ -24,6 +24,7 @@ class Manual:
     after_s: float = 5.0
     _attach_s: float | None = field(init=False, repr=False, compare=False, default=None)
     name: ClassVar[str] = "manual"
+    fails_over: ClassVar[bool] = True
     beat_name: ClassVar[str] = "probe"
     compose_files: ClassVar[tuple[str, ...]] = ("controller.yaml",)
     nodes: ClassVar[tuple[tuple[str, str], ...]] = node.Controller.nodes

@@ -6,6 +6,7 @@ It brings no database of its own: Postgres(...) stands beside it, and ZooKeeper(
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -53,6 +54,7 @@ class Patroni:
     _tick_s: float | None = field(init=False, repr=False, compare=False, default=None)
     """Of the ZooKeeper beside it, as soon as an arm has been made."""
     name: ClassVar[str] = "patroni"
+    fails_over: ClassVar[bool] = True
     beat_name: ClassVar[str] = "loop_wait"
     compose_files: ClassVar[tuple[str, ...]] = ("patroni.yaml",)
     nodes: ClassVar[tuple[tuple[str, str], ...]] = ((WATCHER, "watcher"),)
@@ -87,7 +89,6 @@ class Patroni:
     def check_beside(self, systems: Sequence[System], routes: Sequence[ClientRoute]) -> None:
         """Whether the arm has what it needs. Raises BadInput."""
         by_name = {system.name: system for system in systems}
-        names = [system.name for system in systems]
         if "postgres" not in by_name:
             raise BadInput("Patroni keeps a Postgres, and there is none: add Postgres(...) before it")
         if others := [name for name in ("controller", "manual") if name in by_name]:
@@ -98,11 +99,7 @@ class Patroni:
                 "leave Postgres' lag_ms out, or take Controller() for the failover"
             )
         if "zookeeper" not in by_name:
-            raise BadInput("Patroni keeps its leader key in ZooKeeper, and there is none: add ZooKeeper(...) after it")
-        if names.index("zookeeper") < names.index("patroni"):
-            raise BadInput(
-                "ZooKeeper stands before Patroni, and would be taken for what fails over: name Patroni first"
-            )
+            raise BadInput("Patroni keeps its leader key in ZooKeeper, and there is none: add ZooKeeper(...)")
         self._check_session(float(by_name["zookeeper"].settings["tick_s"]))
 
     def _check_session(self, tick_s: float) -> None:
@@ -244,9 +241,13 @@ class Patroni:
     def recover(self, stack: Stack) -> None:
         """Every Patroni runs again: it brings its Postgres back behind the leader by itself. Raises NodeLost."""
         for node in stack.role("postgres"):
-            if node.server_running() and not _managed(node):
+            if _managed(node):
+                continue
+            with suppress(
+                NodeLost
+            ):  # a Postgres without its Patroni: both are started anew, and its rows are read first
                 node.tell("signal", signal="KILL", wait_s=2.0)
-            revive(node)
+            node.start_server()
 
 
 def _managed(node: Node) -> bool:
