@@ -243,9 +243,8 @@ class Patroni:
         for node in stack.role("postgres"):
             if _managed(node):
                 continue
-            with suppress(
-                NodeLost
-            ):  # a Postgres without its Patroni: both are started anew, and its rows are read first
+            # A Postgres without its Patroni ends too: the server that starts reads its rows before Patroni rewinds it.
+            with suppress(NodeLost):
                 node.tell("signal", signal="KILL", wait_s=2.0)
             node.start_server()
 

@@ -41,7 +41,7 @@ _STAMP = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) [A-Z]+: ")
 _MEANINGS = (
     ("promoted", re.compile(r"promoted self to leader")),
     ("demoting", re.compile(r"[Dd]emoting self")),
-    ("restarting", re.compile(r"starting as readonly because i had the session lock")),
+    ("restarting", re.compile(r"starting primary after failure|starting as readonly because i had")),
     ("lock_lost", re.compile(r"do not have the lock and I was a leader|failed to update leader lock")),
 )
 
