@@ -11,7 +11,7 @@ from typing import ClassVar
 from lab.clock import S
 from lab.errors import BadInput, NodeLost
 from lab.fields import check_number, check_whole
-from lab.protocols import Beat, Bounds, Fields, Phase, Route, Stack
+from lab.protocols import Beat, Bounds, Fields, Node, Phase, Route, Stack
 from lab.systems.asking import SERVICE, ask, ask_server, differences, revive, serving
 
 OWNER = f"_{SERVICE}._tcp.lab.test"
@@ -148,21 +148,7 @@ class Dns:
 
     def beat(self, stack: Stack) -> Beat | None:
         """The resolver's TTL: its entry ends at the whole second of the wall clock at which no TTL remains."""
-        resolver = stack.nodes["resolver"]
-        for _ in range(3):
-            try:
-                before = resolver.tell("ping")
-                answer = resolver.tell("ask", probe="dns", host="127.0.0.1", name=OWNER, type="SRV")
-            except NodeLost:
-                return None
-            if not self.ttl_s or answer.get("ttl") is None:
-                return None
-            ahead_ns = before["wall_ns"] - before["t_ns"]
-            second = (before["t_ns"] + ahead_ns) // S
-            # When the second changed in between, nobody knows in which one the TTL was read.
-            if (answer["t_ns"] + ahead_ns) // S == second:
-                return Beat("ttl", float(self.ttl_s), (second + answer["ttl"]) * S - ahead_ns)
-        return None
+        return ttl_beat(stack.nodes["resolver"], OWNER, "SRV", self.ttl_s)
 
     def lacking(self, stack: Stack) -> Sequence[str]:
         # The resolver is asked last and only when both nameservers are right: else it would keep a wrong answer
@@ -198,3 +184,21 @@ class Dns:
 def _nodes_in(answer: Fields) -> frozenset[str]:
     """The nodes that an SRV answer names: "0 100 8080 backend3.lab.test."."""
     return frozenset(record.split()[-1].split(".")[0] for record in answer.get("answers", ()))
+
+
+def ttl_beat(resolver: Node, name: str, kind: str, ttl_s: int) -> Beat | None:
+    """When a resolver's entry ends: at the whole second of the wall clock at which no TTL remains."""
+    for _ in range(3):
+        try:
+            before = resolver.tell("ping")
+            answer = resolver.tell("ask", probe="dns", host="127.0.0.1", name=name, type=kind)
+        except NodeLost:
+            return None
+        if not ttl_s or answer.get("ttl") is None:
+            return None
+        ahead_ns = before["wall_ns"] - before["t_ns"]
+        second = (before["t_ns"] + ahead_ns) // S
+        # When the second changed in between, nobody knows in which one the TTL was read.
+        if (answer["t_ns"] + ahead_ns) // S == second:
+            return Beat("ttl", float(ttl_s), (second + answer["ttl"]) * S - ahead_ns)
+    return None

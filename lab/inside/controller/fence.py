@@ -16,12 +16,12 @@ class NotFenced(Exception):
     """It may still take writes, for all anybody knows; the message says why."""
 
 
-async def fence(address: str, how: str, clients: Sequence[str], timeout_s: float = TIMEOUT_S) -> tuple[int, int]:
+async def fence(address: str, how: str, clients: Sequence[str], port: int = PORT) -> tuple[int, int]:
     """Fence a host's server; (after_ns, before_ns) of the change. Raises NotFenced."""
     line = orjson.dumps({"do": "fence", "how": how, "clients": list(clients)}) + b"\n"
     try:
-        async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_connection(address, PORT)
+        async with asyncio.timeout(TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(address, port)
             try:
                 writer.write(line)
                 answer = orjson.loads(await reader.readline())

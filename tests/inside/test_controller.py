@@ -1,0 +1,401 @@
+"""When a primary counts as failed, whom the controller promotes, in which order it acts, and when it does not act."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from lab.clock import S, now_ns
+from lab.history import Recorder
+from lab.inside.controller import duty
+from lab.inside.controller.choice import best, standby_names
+from lab.inside.controller.duty import Controller
+from lab.inside.controller.fence import NotFenced, fence
+from lab.inside.controller.rules import Rules
+from lab.inside.controller.server import Server
+from lab.inside.controller.streak import Streak
+from lab.inside.sql import Failed, Row, literal, why
+
+ADDRESSES = {"postgres1": "10.0.0.1", "postgres2": "10.0.0.2", "postgres3": "10.0.0.3"}
+
+
+def acts_after(rules: Rules, *oks: bool) -> list[float | None]:
+    """When it acts, in seconds, after probes that end at 1, 2, 3... s."""
+    streak = Streak(rules)
+    found: list[float | None] = []
+    for second, ok in enumerate(oks, 1):
+        streak.take(ok, second * S)
+        found.append(None if streak.acts_ns is None else streak.acts_ns / S)
+    return found
+
+
+def test_so_many_failures_in_a_row() -> None:
+    """A good probe begins the count anew; more failures do not put the decision off."""
+    rules = Rules(failures=3)
+    assert acts_after(rules, False, False, True, False, False, False, False) == [None] * 5 + [6.0, 6.0]
+
+
+def test_an_operator_acts_a_while_after_the_first_failure() -> None:
+    """However many there are; a good probe sends him back."""
+    rules = Rules(operator_s=5.0)
+    assert acts_after(rules, False, False, True, False, False) == [6.0, 6.0, None, 9.0, 9.0]
+
+
+def test_the_most_advanced_of_equals_the_lowest_number() -> None:
+    """Numbers, not names: postgres10 comes after postgres9."""
+    assert best({"postgres2": 10, "postgres3": 20}, "most_advanced") == "postgres3"
+    assert best({"postgres10": 20, "postgres9": 20}, "most_advanced") == "postgres9"
+    assert best({}, "most_advanced") is None
+
+
+def test_the_first_has_what_it_has() -> None:
+    """To show what it costs."""
+    assert best({"postgres2": 10, "postgres3": 20}, "first") == "postgres2"
+
+
+@pytest.mark.parametrize(
+    ("method", "wanted", "left", "names"),
+    [
+        ("any", 1, ["postgres3", "postgres2"], ("ANY 1 (postgres2, postgres3)", 1)),
+        ("first", 2, ["postgres3"], ("FIRST 1 (postgres3)", 1)),
+        ("any", 1, [], ("", 0)),
+    ],
+)
+def test_a_new_primary_waits_for_no_more_standbys_than_are_left(
+    method: str, wanted: int, left: list[str], names: tuple[str, int]
+) -> None:
+    """None where none is left: else nothing would ever be acknowledged."""
+    assert standby_names(method, wanted, left) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('connection to server at "10.0.0.1", port 5432 failed: Connection refused\n', "refused"),
+        ("connection failed: No route to host", "unreachable"),
+        ("FATAL:  the database system is starting up", "starting"),
+        ("consuming input failed: server closed the connection unexpectedly", "reset"),
+        ('relation "x" does not exist\nLINE 1', 'relation "x" does not exist'),
+    ],
+)
+def test_errors_have_a_word(text: str, word: str) -> None:
+    """Where there is one; else their first line."""
+    assert why(Failed(text)) == word
+
+
+def test_literals_are_quoted() -> None:
+    """A conninfo may hold quotes of its own."""
+    assert literal("host='a b'") == "'host=''a b'''"
+
+
+# -- the whole, on servers that answer what a test says ------------------------------------------------------------
+
+
+class World:
+    """Three servers: who answers, who is in recovery, how far each is; and what was asked of them."""
+
+    def __init__(self) -> None:
+        self.up = dict.fromkeys(ADDRESSES, True)
+        self.standby = {"postgres1": False, "postgres2": True, "postgres3": True}
+        self.has = {"postgres2": 100, "postgres3": 200}
+        self.asked: list[tuple[str, str]] = []
+        self.fences: list[Exception | None] = []
+        self.fenced: list[tuple[str, str, tuple[str, ...]]] = []
+
+    async def probe(self, address: str, timeout_s: float) -> str:
+        node = next(node for node, one in ADDRESSES.items() if one == address)
+        if not self.up[node]:
+            return "refused"
+        return "in_recovery" if self.standby[node] else ""
+
+    async def fence(self, address: str, how: str, clients: Sequence[str]) -> tuple[int, int]:
+        failed = self.fences.pop(0) if self.fences else None
+        if failed is not None:
+            raise failed
+        self.fenced.append((address, how, tuple(clients)))
+        return 11, 12
+
+    def answer(self, node: str, query: str) -> list[Row]:
+        if not self.up[node]:
+            raise Failed("no session")
+        self.asked.append((node, query))
+        if "pg_last_wal_receive_lsn" in query:
+            return [(self.has.get(node) if self.standby[node] else None,)]
+        if "pg_promote" in query:
+            self.standby[node] = False
+        if "current_setting('primary_conninfo')" in query:
+            return [(f"host=10.0.0.1 port=15431 user=repl application_name={node}", self.standby[node])]
+        if "default_transaction_read_only') = 'on'" in query:
+            return [(True, "2026-11-26 04:00:00+00")]
+        if "pg_terminate_backend" in query:
+            return [(0,)]
+        if "flush_lsn" in query:
+            return [(150,)]
+        if "replay_lsn" in query:
+            self.has[node] += 25
+            return [(self.has[node],)]
+        return [(self.standby[node],)]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """The controller sees this world in the place of servers."""
+    made = World()
+
+    async def rows(self: Any, query: str) -> list[Row]:
+        if self.left:
+            raise Failed("no session")
+        return made.answer(self.node, query)
+
+    async def keep(self: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(duty, "probe", made.probe)
+    monkeypatch.setattr(duty, "fence", made.fence)
+    monkeypatch.setattr(Server, "rows", rows)
+    monkeypatch.setattr(Server, "keep", keep)
+    return made
+
+
+class Run:
+    """A controller that runs in this world, and what it has recorded."""
+
+    def __init__(self, folder: Path, rules: Rules) -> None:
+        self.events = Recorder(folder, "controller")
+        self.controller = Controller(ADDRESSES, ["10.0.0.9"], rules, "7", self.events)
+
+    def told(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in self.events.path.read_bytes().splitlines()[1:]]
+
+    def kinds(self) -> list[str]:
+        kinds = [event["kind"].removeprefix("failover.") for event in self.told()]
+        return [kind for kind in kinds if kind != "checked"]
+
+    def of(self, kind: str) -> dict[str, Any]:
+        return next(event for event in self.told() if event["kind"] == f"failover.{kind}")
+
+    async def until(self, kind: str, limit_s: float = 5.0) -> None:
+        deadline_ns = now_ns() + int(limit_s * S)
+        while kind not in [event["kind"].removeprefix("failover.") for event in self.told()]:
+            assert now_ns() < deadline_ns, (kind, self.told())
+            await asyncio.sleep(0.005)
+
+    async def until_doing(self, *what: str, limit_s: float = 5.0) -> None:
+        deadline_ns = now_ns() + int(limit_s * S)
+        while self.controller.doing not in what:
+            assert now_ns() < deadline_ns, (what, self.controller.doing)
+            await asyncio.sleep(0.005)
+
+
+FAST: Mapping[str, Any] = {"interval_s": 0.02, "timeout_s": 0.05}
+
+
+def carry_out(run: Run, act: Any) -> None:
+    async def whole() -> None:
+        running = asyncio.create_task(run.controller.run(idle=False))
+        try:
+            await act()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            run.events.close()
+
+    asyncio.run(whole())
+
+
+def test_a_failed_primary_is_replaced_by_the_most_advanced_and_the_others_follow(tmp_path: Path, world: World) -> None:
+    """The order of the steps, the standby's new upstream (straight, not through the link), and who is watched then."""
+    run = Run(tmp_path, Rules(**FAST))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        world.up["postgres1"] = False
+        await run.until("done")
+
+    carry_out(run, act)
+    assert run.kinds() == ["detected", "chosen", "promoting", "promoted", "repointed", "done"]
+    assert run.of("detected")["checks"] == 3
+    assert run.of("chosen")["candidates"] == {"postgres2": 100, "postgres3": 200}
+    assert run.of("promoted")["node"] == run.controller.primary == "postgres3"
+    pointed = next(query for node, query in world.asked if "set primary_conninfo" in query)
+    assert "host=10.0.0.3" in pointed and "port=5432" in pointed and "application_name=postgres2" in pointed
+    asked = [query for node, query in world.asked if node == "postgres3"]
+    assert "pg_last_wal_receive_lsn" in asked[asked.index("select pg_promote(wait => false)") - 1]
+
+
+def test_a_primary_that_comes_back_in_time_stays(tmp_path: Path, world: World) -> None:
+    """Two failures of three, then a good probe: both are recorded, nothing is done."""
+    run = Run(tmp_path, Rules(**FAST))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        world.up["postgres1"] = False
+        await run.until_doing("suspects")
+        world.up["postgres1"] = True
+        await run.until_doing("watching")
+
+    carry_out(run, act)
+    assert run.kinds() == []
+    assert [event["ok"] for event in run.told()][-1] is True
+    assert run.controller.primary == "postgres1"
+
+
+def test_nobody_is_promoted_before_the_old_primary_is_fenced(tmp_path: Path, world: World) -> None:
+    """A fence that fails is tried again, for ever."""
+    world.fences = [NotFenced("timeout"), NotFenced("timeout")]
+    run = Run(tmp_path, Rules(**FAST, fence="cut_clients"))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        world.up["postgres1"] = False
+        await run.until("done")
+
+    carry_out(run, act)
+    assert run.kinds()[:6] == ["detected", "fencing", "fence_failed", "fence_failed", "fenced", "chosen"]
+    assert (run.of("fenced")["after_ns"], run.of("fenced")["before_ns"]) == (11, 12)
+    assert world.fenced == [("10.0.0.1", "cut_clients", ("10.0.0.9",))]
+
+
+def test_without_a_standby_it_is_stuck_until_the_primary_is_back(tmp_path: Path, world: World) -> None:
+    """It says so once, and watches again what it could not replace."""
+    run = Run(tmp_path, Rules(**FAST))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        for node in world.up:
+            world.up[node] = False
+        await run.until("stuck")
+        world.up["postgres1"] = True
+        await run.until_doing("watching")
+
+    carry_out(run, act)
+    assert run.kinds() == ["detected", "stuck"]
+    assert run.of("stuck")["why"] == "no standby answers"
+
+
+def test_in_sync_the_new_primary_waits_for_those_that_are_left(tmp_path: Path, world: World) -> None:
+    """One of two is gone with the primary: fewer than were asked for, and that is said."""
+    run = Run(tmp_path, Rules(**FAST, sync_standbys=1))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        world.up["postgres1"] = world.up["postgres2"] = False
+        await run.until("done")
+
+    carry_out(run, act)
+    assert run.kinds() == ["detected", "chosen", "degraded", "promoting", "promoted", "done"]
+    assert run.of("degraded")["sync_standbys"] == 0
+    asked = [query for _, query in world.asked]
+    assert asked.index("alter system set synchronous_standby_names = ''") < asked.index(
+        "select pg_promote(wait => false)"
+    )
+
+
+def test_an_operator_acts_at_his_time(tmp_path: Path, world: World) -> None:
+    """0.3 s after the first failed probe, though three failures took less."""
+    run = Run(tmp_path, Rules(**FAST, operator_s=0.3))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        world.up["postgres1"] = False
+        await run.until("done")
+
+    carry_out(run, act)
+    first = next(event for event in run.told() if event["kind"] == "failover.checked")
+    assert 0.3 <= (run.of("detected")["t_ns"] - first["t_ns"]) / S < 0.4
+    assert run.of("detected")["checks"] > 3
+
+
+def test_in_a_switchover_the_standby_has_everything_before_it_is_promoted(tmp_path: Path, world: World) -> None:
+    """Read-only first; promoted only when it has replayed up to the old primary's last commit."""
+    world.has = {"postgres2": 100, "postgres3": 60}
+    run = Run(tmp_path, Rules(**FAST))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        assert run.controller.answer(asyncio.get_running_loop(), {"do": "switchover"})["ok"]
+        await run.until("done")
+
+    carry_out(run, act)
+    assert run.kinds() == ["detected", "fencing", "fenced", "chosen", "promoting", "promoted", "repointed", "done"]
+    asked = [query for _, query in world.asked]
+    assert asked.index("alter system set default_transaction_read_only = on") == 0
+    promoted_at = asked.index("select pg_promote(wait => false)")
+    assert sum("replay_lsn(), '0/0'), '0/0')::bigint" in q and "case" not in q for q in asked[:promoted_at]) == 2
+    assert not any("reset default_transaction_read_only" in query for query in asked)
+
+
+def test_a_switchover_without_a_standby_gives_the_primary_its_writes_back(tmp_path: Path, world: World) -> None:
+    """Nobody else takes writes, so it may."""
+    world.up["postgres2"] = world.up["postgres3"] = False
+    run = Run(tmp_path, Rules(**FAST))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        run.controller.order("switchover")
+        await run.until("stuck")
+        await run.until_doing("watching")
+
+    carry_out(run, act)
+    assert ("postgres1", "alter system reset default_transaction_read_only") in world.asked
+
+
+def test_reset_begins_anew_and_stand_down_sees_nothing(tmp_path: Path, world: World) -> None:
+    """After a failover postgres1 is the one to watch again; until then the lab may do as it likes with its servers."""
+    run = Run(tmp_path, Rules(**FAST))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        world.up["postgres1"] = False
+        await run.until("done")
+        run.controller.order("stand_down")
+        await run.until_doing("idle")
+        world.up["postgres3"] = False
+        world.up["postgres1"], world.standby["postgres3"] = True, True
+        run.controller.order("reset")
+        await run.until_doing("watching")
+        world.up["postgres3"] = True
+
+    carry_out(run, act)
+    assert run.kinds().count("detected") == 1
+    assert run.controller.primary == "postgres1"
+
+
+# -- the management port -------------------------------------------------------------------------------------------
+
+
+def fence_answered(answer: bytes) -> tuple[tuple[int, int], dict[str, Any]]:
+    """What fence() makes of an answer, and what was asked of the management port."""
+    asked: list[bytes] = []
+
+    async def whole() -> tuple[int, int]:
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append(await reader.readline())
+            writer.write(answer)
+            writer.close()
+
+        server = await asyncio.start_server(handler, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            return await fence("127.0.0.1", "stop", ["10.0.0.9"], port=port)
+
+    return asyncio.run(whole()), orjson.loads(asked[0])
+
+
+def test_a_fence_is_a_line_each_way() -> None:
+    """What it asks for, and the interval in which it took effect."""
+    edge, asked = fence_answered(b'{"ok": true, "after_ns": 5, "before_ns": 7}\n')
+    assert edge == (5, 7)
+    assert asked == {"do": "fence", "how": "stop", "clients": ["10.0.0.9"]}
+
+
+@pytest.mark.parametrize("answer", [b'{"ok": false, "error": "no such process"}\n', b"", b"what?\n"])
+def test_a_fence_without_a_yes_is_none(answer: bytes) -> None:
+    """An error, silence and nonsense all mean that the old primary may still take writes."""
+    with pytest.raises(NotFenced):
+        fence_answered(answer)
