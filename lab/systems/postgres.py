@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lab.errors import BadInput, LabError, NodeLost
 from lab.fields import check_number, check_whole
 from lab.protocols import Beat, Bounds, ClientRoute, Fields, Node, Route, Stack, System
-from lab.systems.asking import ask, revive
+from lab.systems.asking import ask
+from lab.wait import wait_until
 
 FIRST = "postgres1"
 LINK = "toxiproxy"
@@ -194,13 +194,17 @@ def status(node: Node) -> Fields:
 
 def _clear(node: Node) -> None:
     """A node as nobody has touched it: reachable, going on, running, its management port open."""
-    with suppress(NodeLost):  # its host is gone: it comes back without any of it
+    try:
         for op in ("undrop", "uncut"):
             node.tell(op)
         node.tell("signal", signal="CONT", wait_s=1.0)
-    revive(node)
+    except NodeLost:
+        node.start_host()
+    else:
+        node.start_server()  # it was killed a moment ago, perhaps, and the engine has not noticed
     if node.role == "postgres":
         node.tell("manage", port=MANAGEMENT_PORT)
+        wait_until(lambda: status(node), timeout_s=COMMAND_S, message=f"{node.name}: its supervisor does not answer")
 
 
 def _command(node: Node, do: str, timeout_s: float = COMMAND_S, **arguments: Any) -> Fields:
