@@ -50,6 +50,21 @@ def test_no_number_is_lost_at_any_width(result: Result, width: int) -> None:
         assert accounts.lost(of) in text
 
 
+@pytest.mark.parametrize("width", [40, 80, 100])
+def test_no_digit_is_lost_of_long_names_and_large_counts(width: int) -> None:
+    """A table that does not fit is wider than the window, but every figure stands in it whole."""
+    result = make_failovers.split_brain()
+    for of in (*result.routes, *result.losses):
+        of.arm = "asynchronous without a fence" if of.arm == "unfenced" else of.arm
+    result.losses[0].account.lost["writes"] = result.losses[0].account.kept["writes"] = 1_234_567
+    result.losses[0].split_brain_each = [1_234_567, 2_345_678]
+    text = terminal.text(result, width=width)
+    assert "1,234,567 of 2,469,134" in text
+    assert "2,345,678" in text
+    assert "1.85 + 0.1 s" in text
+    assert "0.097 s" in text
+
+
 def test_nothing_lost_is_a_finding_and_not_asked_is_not() -> None:
     """Zero says of how many; without a valid trial it is unknown, never zero."""
     assert re.search(r"sync +dns +0 of 1\d,\d{3} +0 +0 +0 0 0 0", terminal.text(MADE["crash"]))

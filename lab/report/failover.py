@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -13,6 +14,8 @@ from lab.report.tables import fits, table
 from lab.result import LossResult, Result, RouteResult
 
 _SENTENCES = 4
+_NAME = 16
+_STEP = 26
 
 
 def parts(result: Result, console: Console) -> Iterator[RenderableType]:
@@ -47,7 +50,12 @@ def _heads(stacked: bool) -> list[str]:
 
 
 def _names(of: RouteResult | LossResult, stacked: bool) -> list[Text]:
-    return [Text("\n  ".join([of.arm, *of.route.split()]))] if stacked else [Text(of.arm), Text(of.route)]
+    return [Text("\n".join(_folded(of)))] if stacked else [Text(of.arm), Text(of.route)]
+
+
+def _folded(of: RouteResult | LossResult) -> list[str]:
+    """Arm and route below each other, in lines as short as their words allow."""
+    return [*wrap(of.arm, _NAME), *(f"  {line}" for line in wrap(of.route, _NAME - 4))]
 
 
 def _outages(result: Result, routes: list[RouteResult], stacked: bool) -> Table:
@@ -56,9 +64,15 @@ def _outages(result: Result, routes: list[RouteResult], stacked: bool) -> Table:
     more = ["in all, as it\ncame and went"] if accounts.came_and_went(routes) else []
     heads = [*_heads(stacked), f"{of}\n[95 %]"]
     made = table(
-        *heads, "each trial", "worst\nseen", "bound\n+ allowance", "first fails\nafter", *more, wide=len(heads)
+        *heads,
+        "each trial",
+        "worst\nseen",
+        "bound\n+ allowance",
+        "first fails\nafter",
+        *more,
+        wide=len(heads),
+        least=9 if stacked else 14,
     )
-    made.columns[len(heads)].min_width = 9 if stacked else 14
     for route in routes:
         mean = accounts.mean(route.outage)
         made.add_row(
@@ -99,12 +113,12 @@ def _waterfalls(routes: list[RouteResult], stacked: bool) -> Table:
 
 def _list(routes: list[RouteResult]) -> Table:
     """A line a step: for many steps in a narrow window."""
-    made = table("", "mean", "worst\nseen", "settings\npromise", "moved by", wide=4)
-    made.columns[4].min_width = 20
+    made = table("", "mean", "worst\nseen", "settings\npromise", "moved by", wide=4, least=17)
     for route in routes:
         if not route.steps:
             continue
-        made.add_row(Text(f"{route.arm}, {route.route}"))
+        for line in wrap(f"{route.arm}, {route.route}", _STEP):
+            made.add_row(Text(line))
         for step in route.steps:
             cells = (words.number(step.mean_s, "s"), words.number(step.worst_s, "s"), accounts.promise(step))
             made.add_row(Text("  " + step.name.replace(": ", ":\n    ")), *map(Text, cells), Text(step.moved_by))
@@ -128,8 +142,7 @@ def _losses(result: Result, console: Console) -> Iterator[RenderableType]:
 
 def _rpo(losses: Sequence[LossResult], stacked: bool) -> Table:
     heads = [*_heads(stacked), "LOST of\nacknowledged", "with a\nwarning", "read, then\ngone"]
-    made = table(*heads, "each trial", "at most\nseconds", "at most\nWAL", wide=len(heads))
-    made.columns[len(heads)].min_width = 9 if stacked else 14
+    made = table(*heads, "each trial", "at most\nseconds", "at most\nWAL", wide=len(heads), least=9 if stacked else 14)
     for of in losses:
         lost = of.account.lost
         made.add_row(
@@ -153,8 +166,9 @@ def _classes(losses: Sequence[LossResult], stacked: bool) -> Table:
 
 
 def _splits(losses: Sequence[LossResult], stacked: bool) -> Table:
-    heads = [*_heads(stacked), "each trial", "longest"]
-    made = table(*heads, "who acknowledged after the promotion", wide=len(heads))
+    heads = _heads(stacked)
+    at = len(heads)
+    made = table(*heads, "each trial", "longest", "acknowledged\nafter it by", wide=(at, at + 2), least=14)
     for of in losses:
         made.add_row(
             *_names(of, stacked),

@@ -83,8 +83,7 @@ def _measure(result: Result, item: Measure, beside: list[Measure]) -> Table:
     trials = {arm.measures[item.name].n for arm in result.arms if item.name in arm.measures}
     of = f"mean of {words.plural(trials.pop(), 'trial')}" if len(trials) == 1 else "mean of its trials"
     headers = ["arm", f"{of}\n[95 %]", "each trial", "worst\nseen", "bound\n+ allowance"]
-    made = table(*headers, *(_column(other) for other in beside), wide=2)
-    made.columns[2].min_width = 14
+    made = table(*headers, *(_column(other) for other in beside), wide=2, least=14)
     for arm in result.arms:
         estimate = arm.measures.get(item.name, _UNASKED)
         high_s = (words.bound_of(result, arm, item) or (None, None))[1]
