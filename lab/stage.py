@@ -30,7 +30,7 @@ class Watch(Protocol):
 
     @property
     def plan_fields(self) -> Fields:
-        """What the plan event says of it: kind, clients, routes, bounds, ..."""
+        """What the plan event says of it: about what, clients, routes, bounds, ..."""
         ...
 
     def begin(self) -> None:

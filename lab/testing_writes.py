@@ -12,9 +12,10 @@ the servers, an even load of writes that the server in charge acknowledges, and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from lab.testing import PHASES, S, Tale, ns
 
@@ -98,7 +99,7 @@ class WritesTale(Tale):
 
     def state(
         self, node: str, at_s: float, state: str, timeline: int = 1, *, width_s: float = 0.0, **more: Any
-    ) -> Tale:
+    ) -> Self:
         """A server's own account of itself changed, in the middle of `width_s`."""
         about: dict[str, Any] = {
             "node": node,
@@ -116,7 +117,7 @@ class WritesTale(Tale):
 
     def promote(
         self, node: str, at_s: float, timeline: int = 2, *, width_s: float = 0.005, serves: bool = True, **more: Any
-    ) -> WritesTale:
+    ) -> Self:
         """A standby became the primary; unless told otherwise it acknowledges every route's writes from then on."""
         self.state(node, at_s, "primary", timeline, width_s=width_s, **more)
         self._led.append((at_s, node, timeline))
@@ -126,35 +127,35 @@ class WritesTale(Tale):
 
     def serve(
         self, node: str, after_s: float, timeline: int = 1, *, until_s: float = 1e9, route: str = "", **more: Any
-    ) -> WritesTale:
+    ) -> Self:
         """From then on this server acknowledges (one route's, or every) writes; `more` goes into their lines."""
         self._serving.append((after_s, until_s, route, node, timeline, more))
         return self
 
-    def failover(self, step: str, at_s: float, **fields: Any) -> Tale:
+    def failover(self, step: str, at_s: float, **fields: Any) -> Self:
         """`step`: detected, fencing, fenced, chosen, promoting, promoted, ..."""
         if step == "fenced":
             fields = {"after_ns": ns(at_s), "before_ns": ns(at_s), **fields}
         return self.tell("controller", f"failover.{step}", at_s, **fields)
 
-    def key(self, leader: str | None, at_s: float) -> Tale:
+    def key(self, leader: str | None, at_s: float) -> Self:
         """ZooKeeper shows who holds Patroni's leader key."""
         return self.tell("watcher", "leader.key", at_s, leader=leader, session="0x1")
 
-    def published(self, node: str, at_s: float, server: str = "ns1") -> Tale:
+    def published(self, node: str, at_s: float, server: str = "ns1") -> Self:
         """The registrar has published the primary."""
         about = {"service": "primary", "node": node, "present": True, "server": server, "timeline": 2}
         return self.tell("registrar", "registry.published", at_s, **about)
 
-    def learned(self, route: str, node: str, at_s: float) -> Tale:
+    def learned(self, route: str, node: str, at_s: float) -> Self:
         """New connections of a route go there from now on."""
         return self.tell("clients", "route.learned", at_s, route=route, node=node)
 
-    def proxied(self, node: str, at_s: float, *, up: bool = True) -> Tale:
+    def proxied(self, node: str, at_s: float, *, up: bool = True) -> Self:
         """HAProxy's check changed its mind."""
         return self.tell("haproxy", "proxy.state", at_s, node=node, up=up, line="")
 
-    def standby(self, node: str, at_s: float, upstream: str, timeline: int = 2) -> WritesTale:
+    def standby(self, node: str, at_s: float, upstream: str, timeline: int = 2) -> Self:
         """A server streams from another one (again)."""
         self.state(node, at_s, "standby", timeline, upstream=upstream, receiving=True)
         self._streaming.append((at_s, node, timeline))
@@ -162,29 +163,27 @@ class WritesTale(Tale):
 
     # -- what clients tell ---------------------------------------------------------------------------------------------
 
-    def fail(
-        self, after_s: float, until_s: float, *, route: str = "", outcome: str = "info", **more: Any
-    ) -> WritesTale:
+    def fail(self, after_s: float, until_s: float, *, route: str = "", outcome: str = "info", **more: Any) -> Self:
         """Writes due in this span are not acknowledged: they end at their deadline, or after `took_s`."""
         self._failing.append((after_s, until_s, route, {"outcome": outcome, **more}))
         return self
 
-    def hang(self, after_s: float, until_s: float, *, done_s: float, route: str = "", **more: Any) -> WritesTale:
+    def hang(self, after_s: float, until_s: float, *, done_s: float, route: str = "", **more: Any) -> Self:
         """Writes due in this span are all acknowledged at `done_s`."""
         self._failing.append((after_s, until_s, route, {"outcome": "ok", "done_s": done_s, **more}))
         return self
 
-    def lose(self, route: str, after_s: float, until_s: float) -> WritesTale:
+    def lose(self, route: str, after_s: float, until_s: float) -> Self:
         """Writes due in this span are not on the surviving timeline, whether or not they were acknowledged."""
         self._lost.append((after_s, until_s, route))
         return self
 
-    def keep(self, route: str, after_s: float, until_s: float) -> WritesTale:
+    def keep(self, route: str, after_s: float, until_s: float) -> Self:
         """Writes due in this span are on the surviving timeline though nobody acknowledged them."""
         self._kept.append((after_s, until_s, route))
         return self
 
-    def repeat_rows(self, route: str, *numbers: int) -> WritesTale:
+    def repeat_rows(self, route: str, *numbers: int) -> Self:
         """These ids are there twice."""
         self._repeated.setdefault(route, []).extend([number, 2] for number in numbers)
         return self
@@ -199,12 +198,12 @@ class WritesTale(Tale):
         *,
         timeline: int = 1,
         routes: Sequence[str] = (),
-    ) -> WritesTale:
+    ) -> Self:
         """The rows of a server were read: it has what was due in this span and written on that server."""
         self._own.append((node, at_s, when, after_s, until_s, timeline, tuple(routes)))
         return self
 
-    def read(self, route: str, at_s: float, ids: Sequence[int], node: str = "postgres1", timeline: int = 1) -> Tale:
+    def read(self, route: str, at_s: float, ids: Sequence[int], node: str = "postgres1", timeline: int = 1) -> Self:
         """A reader saw these rows for the first time."""
         ranges = [[number, number] for number in ids]
         return self.tell("clients", "read", at_s, route=route, node=node, timeline=timeline, ranges=ranges)
@@ -304,12 +303,9 @@ class WritesTale(Tale):
         begun = {"trial": self.trial, "routes": self.described, "rate_per_s": self.rate_per_s, "start_over_s": 0.0}
         made.append(("clients", "load.begin", ns(0), {**begun, "pool": 8, "seed": "7", "repeat": self.repeat}))
         counted = [(f["due_ns"], f["sent_ns"], done_ns) for done_ns, f in writes]
-        last = int(end_s) + 3
-        for second in range(last):
-            due, sent, done = (
-                sum(at[place] is not None and (at[place] - ns(0)) // S == second for at in counted)
-                for place in range(3)
-            )
+        seconds = [Counter((at[place] - ns(0)) // S for at in counted if at[place] is not None) for place in range(3)]
+        for second in range(int(end_s) + 3):
+            due, sent, done = (of[second] for of in seconds)
             about = {"second": second, "due": due, "sent": sent, "done": done, "late_ms_p99": 0.5}
             made.append(("clients", "load.second", ns(second + 1), about))
         sent = sum(at[1] is not None for at in counted)

@@ -33,7 +33,7 @@ class WritesWatch:
     def plan_fields(self) -> Fields:
         arm, load = self.stage.arm, self.stage.plan.scenario.load
         return {
-            "kind": "writes",
+            "about": "writes",
             "routes": [{"label": r.label, "kind": r.kind, "settings": r.settings} for r in arm.routes],
             "rate_per_s": load.settings["rate_per_s"] * len(arm.routes),
             "deadline_s": max(float(route.settings["deadline_s"]) for route in arm.routes),

@@ -37,7 +37,7 @@ def judge_trial(history: History, checkers: Mapping[str, Check] | None = None) -
 
     A history without a plan gives trial 0 of arm "", unknown.
     """
-    of_writes = history.plan.get("kind") == "writes"
+    of_writes = history.plan.get("about") == "writes"
     if checkers is None:
         checkers = CHECKERS_OF_WRITES if of_writes else CHECKERS
     verdicts = {name: _safely(name, check, history) for name, check in checkers.items()}
