@@ -7,9 +7,11 @@ from typing import Any
 
 from lab.errors import NodeLost
 from lab.protocols import Fields, Node, Stack
+from lab.wait import TimedOut, wait_until
 
 PORT = 8080
 SERVICE = "shop"
+ORDER_S = 20.0
 UNREACHED: Fields = {"reached": False}
 
 
@@ -26,6 +28,17 @@ def ask_server(node: Node, do: str) -> Fields:
     answer = ask(node, "control", message={"do": do})
     told: Fields = answer["answer"] if answer["reached"] else {}
     return told if told.get("ok") else {}
+
+
+def order(node: Node, do: str) -> None:
+    """A command to the control socket of a node's server, again until it says yes: it may only just have been started.
+
+    Raises NodeLost.
+    """
+    try:
+        wait_until(lambda: ask_server(node, do), timeout_s=ORDER_S)
+    except TimedOut:
+        raise NodeLost(f"{node.name}: {do!r} was not done within {ORDER_S:g} s") from None
 
 
 def serves(node: Node) -> bool:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from lab.errors import BadInput
 from lab.fields import check_number, check_whole
 from lab.protocols import Beat, Bounds, ClientRoute, Fields, Phase, Route, Stack, System
-from lab.systems.asking import ask_server, revive
+from lab.systems.asking import ask_server, order, revive
 
 NODE = "controller"
 FIRST = "postgres1"
@@ -35,7 +35,13 @@ REFUSED = frozenset({"crash", "crash_postmaster"})
 SILENT = frozenset({"power_loss", "pause", "partition", "site_loss"})
 """Nobody answers: every probe waits for its timeout."""
 WITHOUT_POWER = frozenset({"power_loss", "site_loss", "vanish"})
-"""The management port is gone too: who must fence first waits for ever."""
+CANNOT_BE_FENCED = {
+    "none": frozenset[str](),
+    "stop": WITHOUT_POWER,
+    "cut_clients": WITHOUT_POWER,
+    "read_only": WITHOUT_POWER | REFUSED | {"pause"},
+}
+"""The management port is gone too, or nobody is there who could be told: who must fence first waits for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Controller:
 
     def check_beside(self, systems: Sequence[System], routes: Sequence[ClientRoute]) -> None:
         """Whether the arm has what it needs. Raises BadInput."""
-        attach_s = check_failover("Controller", self.name, systems)
+        attach_s = check_failover("Controller", systems)
         if self._attach_s not in (None, attach_s):
             raise BadInput(
                 "Controller: one Controller(...) value stands beside a Postgres in sync and one that is not, and its "
@@ -114,7 +120,7 @@ class Controller:
         """
         if change == "switchover":
             return switchover_bounds(self._attach_s)
-        if self.fence != "none" and change in WITHOUT_POWER:
+        if change in CANNOT_BE_FENCED[self.fence]:
             return None
         interval_s, timeout_s, more = self.check_interval_s, self.check_timeout_s, self.failures - 1
         refused_s = more * interval_s
@@ -168,19 +174,16 @@ class Controller:
 # -- what an operator has in common with it ------------------------------------------------------------------------
 
 
-def check_failover(owner: str, name: str, systems: Sequence[System]) -> float:
+def check_failover(owner: str, systems: Sequence[System]) -> float:
     """Whether an arm has what a failover needs, and no other one; how long the next primary may wait for a standby.
 
     Raises BadInput.
     """
     by_name = {system.name: system for system in systems}
-    names = [system.name for system in systems]
     if "postgres" not in by_name:
         raise BadInput(f"{owner} keeps a Postgres, and there is none: add Postgres(...) before it")
     if "patroni" in by_name:
         raise BadInput(f"{owner} and Patroni would both promote standbys: one of them has to go")
-    if "zookeeper" in by_name and names.index("zookeeper") < names.index(name):
-        raise BadInput(f"ZooKeeper stands before {owner}, and would be taken for what fails over: name {owner} first")
     return ATTACH_S if by_name["postgres"].settings.get("replication") == "sync" else 0.0
 
 
@@ -223,11 +226,11 @@ def lacking(stack: Stack) -> Sequence[str]:
 
 
 def reset(stack: Stack) -> None:
-    """Watch the first primary again."""
+    """Watch the first primary again. Raises NodeLost."""
     revive(stack.nodes[NODE])
-    ask_server(stack.nodes[NODE], "reset")
+    order(stack.nodes[NODE], "reset")
 
 
 def stand_down(stack: Stack) -> None:
-    """Watch nobody."""
-    ask_server(stack.nodes[NODE], "stand_down")
+    """Watch nobody. Raises NodeLost."""
+    order(stack.nodes[NODE], "stand_down")

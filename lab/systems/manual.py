@@ -36,7 +36,7 @@ class Manual:
         """Whether the arm has what it needs. Raises BadInput."""
         if any(system.name == "controller" for system in systems):
             raise BadInput("Manual and Controller would both promote standbys: one of them has to go")
-        attach_s = node.check_failover("Manual", self.name, systems)
+        attach_s = node.check_failover("Manual", systems)
         if self._attach_s not in (None, attach_s):
             raise BadInput(
                 "Manual: one Manual(...) value stands beside a Postgres in sync and one that is not, and its bounds "

@@ -9,7 +9,7 @@ from typing import ClassVar
 from lab.errors import BadInput
 from lab.fields import check_number, check_whole
 from lab.protocols import Beat, Bounds, ClientRoute, Fields, Route, Stack, System
-from lab.systems.asking import ask, ask_server, revive
+from lab.systems.asking import ask, ask_server, order, revive
 from lab.systems.dns import new_secret, ttl_beat
 from lab.wait import TimedOut, wait_until
 
@@ -147,10 +147,13 @@ class PrimaryRegistrar:
         return None
 
     def reset(self, stack: Stack) -> None:
-        """Everything runs; the registrar publishes anew who is primary now, and the resolver forgets the last trial."""
+        """Everything runs; the registrar publishes anew who is primary now, and the resolver forgets the last trial.
+
+        Raises NodeLost.
+        """
         for node, _ in self.nodes:
             revive(stack.nodes[node])
-        ask_server(stack.nodes[NODE], "reset")
+        order(stack.nodes[NODE], "reset")
         if not self.by_dns:
             return
         try:

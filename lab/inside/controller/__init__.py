@@ -33,11 +33,11 @@ async def _control() -> None:
     from lab.inside import control
     from lab.inside.controller.duty import Controller
     from lab.inside.controller.rules import Rules
-    from lab.inside.naming import addresses_of, events_folder, numbered
+    from lab.inside.naming import address_in_pod, events_folder, numbered
     from lab.inside.ticker import Ticker
 
     addresses = numbered("postgres", int(os.environ.get("LAB_POSTGRES") or 3))
-    clients = [address for name in ("clients", "haproxy") for address in addresses_of(name)]
+    clients = [address for name in ("clients", "haproxy") if (address := address_in_pod(name))]
     events = Recorder(events_folder(), "controller")
     controller = Controller(addresses, clients, Rules.from_environment(), os.environ.get("LAB_SEED") or "0", events)
     loop = asyncio.get_running_loop()
