@@ -2,6 +2,9 @@
 
 A write that is due goes to the worker that has been idle for longest; with none it waits, until one is or until its
 deadline. So the pool is as wide as it was made, and what it cannot take in time is on record as never sent.
+
+After an outage the queue is as long as the deadline, and its first writes have next to no time left. To send those
+would end each of them in flight and cost a connection each, for ever: they are left to expire (LEAST_LEFT).
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ from lab.inside.writing.book import Book, Write
 from lab.inside.writing.conduct import Conduct
 from lab.inside.writing.line import Line
 from lab.inside.writing.pace import Pace
+
+LEAST_LEFT = 0.1
+"""The share of its deadline that a write must have left to be sent."""
 
 
 class Taker(Protocol):
@@ -39,6 +45,7 @@ class Pool:
         self.trouble = "not connected yet"
         """Why the last connection that was tried did not come to be."""
         self._deadline_ns = int(conduct.deadline_s * clock.S)
+        self._least_left_ns = int(LEAST_LEFT * self._deadline_ns)
         self._queue: deque[Write] = deque()
         self._idle: deque[Taker] = deque()
         self._watched: deque[Write] = deque()
@@ -73,21 +80,25 @@ class Pool:
 
     def take(self, worker: Taker, wait_s: float | None = None) -> Write | None:
         """The next write for a worker, as soon as there is one; None after `wait_s` without."""
-        if (write := self.take_waiting()) is not None:
-            return write
-        worker.inbox = None
-        worker.called.clear()
-        self._idle.append(worker)
-        worker.called.wait(wait_s)
-        if worker.inbox is None:
-            self._idle.remove(worker)
-        return worker.inbox
+        while (write := self.take_waiting()) is None:
+            worker.inbox = None
+            worker.called.clear()
+            self._idle.append(worker)
+            worker.called.wait(wait_s)
+            if worker.inbox is None:
+                if worker in self._idle:
+                    self._idle.remove(worker)
+                return None
+            if not worker.inbox.done:  # else its time ran out, or the load ended, while it was handed over
+                return worker.inbox
+        return write
 
     def take_waiting(self) -> Write | None:
-        """The first write that waits; None where none does."""
+        """The first write that waits and is still worth sending; None where none is."""
+        worth_ns = clock.now_ns() + self._least_left_ns
         while self._queue:
             write = self._queue.popleft()
-            if not write.done:
+            if not write.done and write.deadline_ns > worth_ns:
                 return write
         return None
 
