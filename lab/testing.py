@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -81,7 +81,7 @@ class Tale:
         """Those that are alive at the start."""
         return self.nodes[: self.instances - self.spare]
 
-    def tell(self, writer: str, kind: str, at_s: float, **fields: Any) -> Tale:
+    def tell(self, writer: str, kind: str, at_s: float, **fields: Any) -> Self:
         """Any event."""
         self.said.append((writer, kind, ns(at_s), fields))
         return self
@@ -99,7 +99,7 @@ class Tale:
         phase: float = 0.5,
         effective: bool = True,
         holds_before: bool = False,
-    ) -> Tale:
+    ) -> Self:
         """A fault on a node with all its evidence; its instant lies in the middle of `width_s`."""
         number = len(self.strikes) + 1
         about: dict[str, Any] = {"strike": number, "fault": fault, "node": node}
@@ -114,7 +114,7 @@ class Tale:
         missing = "missing evidence: pids_gone"
         return self.tell("lab", "fault.ineffective", at_s + width_s, evidence={}, missing=missing, **edges, **about)
 
-    def heal(self, node: str, at_s: float, *, width_s: float = 0.0, holds: bool = False) -> Tale:
+    def heal(self, node: str, at_s: float, *, width_s: float = 0.0, holds: bool = False) -> Self:
         """The node's latest strike is healed."""
         struck = [item for item in self.strikes if item["target"] == node][-1]
         about: dict[str, Any] = {"strike": struck["strike"], "fault": struck["fault"], "node": node}
@@ -122,27 +122,27 @@ class Tale:
         self.tell("lab", "fault.checked", at_s + width_s, when="healed", holds=holds, evidence={}, **about)
         return self.tell("lab", "fault.healed", at_s + width_s, evidence={}, **edges, **about)
 
-    def up(self, node: str, at_s: float, incarnation: int = 2) -> Tale:
+    def up(self, node: str, at_s: float, incarnation: int = 2) -> Self:
         """The instance serves."""
         return self._word("up", node, at_s, incarnation)
 
-    def leaving(self, node: str, at_s: float, incarnation: int = 1) -> Tale:
+    def leaving(self, node: str, at_s: float, incarnation: int = 1) -> Self:
         """The instance says goodbye."""
         return self._word("leaving", node, at_s, incarnation)
 
-    def down(self, node: str, at_s: float, incarnation: int = 1) -> Tale:
+    def down(self, node: str, at_s: float, incarnation: int = 1) -> Self:
         """The instance exits by itself."""
         return self._word("down", node, at_s, incarnation)
 
-    def _word(self, word: str, node: str, at_s: float, incarnation: int) -> Tale:
+    def _word(self, word: str, node: str, at_s: float, incarnation: int) -> Self:
         about = {"service": "shop", "node": node, "incarnation": incarnation}
         return self.tell(f"service/{node}", f"instance.{word}", at_s, **about)
 
-    def registry(self, step: str, node: str, at_s: float, *, present: bool = False, **more: Any) -> Tale:
+    def registry(self, step: str, node: str, at_s: float, *, present: bool = False, **more: Any) -> Self:
         """`step`: detected, published or propagated."""
         return self.tell("registrar", f"registry.{step}", at_s, service="shop", node=node, present=present, **more)
 
-    def stall(self, writer: str, after_s: float, before_s: float) -> Tale:
+    def stall(self, writer: str, after_s: float, before_s: float) -> Self:
         """A writer was blind."""
         after_ns, before_ns = ns(after_s), ns(before_s)
         late_ns = max(0, before_ns - after_ns - 10_000_000)
@@ -159,13 +159,13 @@ class Tale:
         removed: Sequence[str] = (),
         expires_s: float | None = None,
         **more: Any,
-    ) -> Tale:
+    ) -> Self:
         """A client's view is replaced (with neither added nor removed: refreshed). Size and digest are filled in."""
         if expires_s is not None:
             more["expires_ns"] = ns(expires_s)
         return self.tell("clients", "view", at_s, client=client, added=list(added), removed=list(removed), **more)
 
-    def everybody(self, at_s: float, *, added: Sequence[str] = (), removed: Sequence[str] = ()) -> Tale:
+    def everybody(self, at_s: float, *, added: Sequence[str] = (), removed: Sequence[str] = ()) -> Self:
         """Every client's view is replaced at the same instant."""
         for client in range(1, self.clients + 1):
             self.view(client, at_s, added=added, removed=removed)
@@ -183,7 +183,7 @@ class Tale:
         tried: Sequence[tuple[str, float, str]] = (),
         last_sent_s: float | None = None,
         **more: Any,
-    ) -> Tale:
+    ) -> Self:
         """One request; `tried` are (node, sent_s, why) of attempts before the last."""
         sent_ns = None if node is None else ns(due_s if sent_s is None else sent_s)
         if tried:

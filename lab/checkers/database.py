@@ -22,6 +22,16 @@ DROPS = frozenset({"power_loss", "partition", "site_loss", "vanish"})
 """Faults under which packets get no answer, so that TCP sends them again and again."""
 
 
+_NOUNS = {
+    "crash_manager": "crash of the manager on",
+    "crash_postmaster": "crash of the postmaster on",
+    "switchover": "switchover from",
+    "reject": "rejecting by",
+    "site_loss": "loss of the site of",
+    "replication_lag": "lag on",
+}
+
+
 class Condition(NamedTuple):
     """What a server was from an instant on."""
 
@@ -82,7 +92,7 @@ class Blow:
     @property
     def words(self) -> str:
         """ "the crash of postgres1"."""
-        return f"the {self.fault.replace('_', ' ')} of {self.node}"
+        return f"the {_NOUNS.get(self.fault, self.fault.replace('_', ' ') + ' of')} {self.node}"
 
 
 @dataclass(slots=True)
@@ -113,6 +123,11 @@ class Database:
         before_ns = self.blows[0].at.after_ns if self.blows else self.truth.struck_ns
         leading = [(c.timeline, node) for node in self.servers if (c := self.at(node, before_ns)) and c.state in LEADS]
         return max(leading)[1] if leading else ""
+
+    def blow_before(self, t_ns: int) -> Blow | None:
+        """The last strike before an instant; before all of them the first one."""
+        before = [blow for blow in self.blows if blow.at.middle_ns <= t_ns]
+        return before[-1] if before else next(iter(self.blows), None)
 
     def at(self, node: str, t_ns: int) -> Condition | None:
         """What a server was at an instant; None before its first word."""
@@ -146,6 +161,11 @@ def database_of(history: History) -> Database:
     heal_ns = next((start for name, start, _ in truth.phases if name == "heal"), truth.end_ns)
     blows = _blows(history, truth, heal_ns)
     conditions = {node: list(told) for node, told in _told(history, servers, truth.baseline_ns).items()}
+    for node, stopped in _stopped_by_fence(history, truth.baseline_ns):
+        if node in conditions:
+            last = [c for c in conditions[node] if c.before_ns <= stopped.before_ns]
+            stopped = stopped._replace(timeline=last[-1].timeline if last else 0)
+            conditions[node] = sorted([*conditions[node], stopped], key=lambda c: c.before_ns)
     for blow in blows:
         for node in (blow.node, *blow.also):
             if node in conditions and blow.fault not in _SPARES_SUPERVISOR:
@@ -176,6 +196,14 @@ def _told(history: History, servers: tuple[str, ...], baseline_ns: int) -> dict[
             )
         )
     return found
+
+
+def _stopped_by_fence(history: History, baseline_ns: int) -> Iterator[tuple[str, Condition]]:
+    """Servers that a fence stopped, their supervisors with them."""
+    for event in history.of("failover.fenced"):
+        if event.fields.get("how") == "stop" and event.t_ns >= baseline_ns:
+            edges = (event.fields.get("after_ns", event.t_ns), event.fields.get("before_ns", event.t_ns))
+            yield event.fields["node"], Condition(*edges, "down", 0, None, False, 0, None, event.ref)
 
 
 def _silenced(told: list[Condition], blow: Blow) -> list[Condition]:

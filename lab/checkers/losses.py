@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from lab.checkers.books import READ, UNREAD, Book, chosen_for, fork_of, promotion_of
 from lab.checkers.database import Database, Promotion
 from lab.checkers.ledger import Write
+from lab.checkers.truth import S
 from lab.history import History
 
 
@@ -47,7 +48,7 @@ def _groups(history: History, database: Database, book: Book) -> Iterator[str]:
 
 
 def _acknowledged(database: Database, node: str, writes: Sequence[Write], total: int) -> str:
-    """ "postgres1 acknowledged 38 of them between 0.12 s before and 0.01 s after the strike"."""
+    """ "postgres1 acknowledged 38 of them between 0.12 s before and 0.01 s after the crash of postgres1"."""
     them = f"{len(writes)} of them" if len(writes) < total else "it" if total == 1 else "them"
     return f"{node} acknowledged {them} {between(database, writes[0].done_ns, writes[-1].done_ns)}"
 
@@ -107,11 +108,11 @@ def wrong_choice(history: History, promotion: Promotion) -> str:
 
 
 def between(database: Database, first_ns: int, last_ns: int) -> str:
-    """ "between 0.12 s before and 0.01 s after the strike"; "0.12 s before the strike" of one instant."""
-    first, last = database.since_t0_s(first_ns), database.since_t0_s(last_ns)
-    what = "the strike" if database.blows else "the end of the baseline"
+    """ "between 0.12 s before and 0.01 s after the crash of postgres1"; "0.12 s before .." of one instant."""
     if first_ns == last_ns:
         return after_strike(database, first_ns)
+    since_ns, what = _since(database, last_ns)
+    first, last = (first_ns - since_ns) / S, (last_ns - since_ns) / S
     if first < 0 <= last:
         return f"between {-first:.3f} s before and {last:.3f} s after {what}"
     if last < 0:
@@ -120,10 +121,16 @@ def between(database: Database, first_ns: int, last_ns: int) -> str:
 
 
 def after_strike(database: Database, t_ns: int) -> str:
-    """ "0.812 s after the strike"."""
-    at_s = database.since_t0_s(t_ns)
-    what = "the strike" if database.blows else "the end of the baseline"
+    """ "0.812 s after the crash of postgres1": after the last strike before it."""
+    since_ns, what = _since(database, t_ns)
+    at_s = (t_ns - since_ns) / S
     return f"{abs(at_s):.3f} s {'before' if at_s < 0 else 'after'} {what}"
+
+
+def _since(database: Database, t_ns: int) -> tuple[int, str]:
+    """What a sentence counts from."""
+    blow = database.blow_before(t_ns)
+    return (blow.at.middle_ns, blow.words) if blow else (database.t0_ns, "the end of the baseline")
 
 
 def place(lsn: int) -> str:

@@ -19,6 +19,8 @@ from lab.checkers.truth import S
 
 STREAK = 10
 """So many acknowledged writes in a row end an outage."""
+UNDER_WAY_NS = S // 4
+"""For so long a write may well be under way, when a strike meets it, without having been hindered before."""
 
 
 class Outage(NamedTuple):
@@ -110,11 +112,13 @@ def _runs(
 
 def _charged(first: Write, ledger: RouteLedger, met: list[Met]) -> tuple[Met | None, int]:
     """(the strike that a failure is charged to, from when on)."""
+    before = [one for one in met if one.blow.at.after_ns <= first.due_ns]
     ended_ns = min(first.done_ns, first.due_ns + ledger.deadline_ns)
-    under_way = next((one for one in met if first.due_ns < one.blow.at.after_ns <= ended_ns), None)
+    # What has hung for longer than that since an earlier strike did not hang for the later one.
+    latest_ns = min(ended_ns, first.due_ns + UNDER_WAY_NS) if before else ended_ns
+    under_way = next((one for one in met if first.due_ns < one.blow.at.after_ns <= latest_ns), None)
     if under_way is not None:
         return under_way, under_way.blow.at.after_ns
-    before = [one for one in met if one.blow.at.after_ns <= first.due_ns]
     return (before[-1] if before else None), first.due_ns
 
 

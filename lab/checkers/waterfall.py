@@ -132,10 +132,11 @@ class _Way:
 
     def no_failover(self) -> list[Milestone]:
         """The fault was healed while nobody could write; or it passed by itself."""
-        found = self._detected() if self.outage.censored else []
+        if self.outage.censored:
+            return self._detected()
         if self.outage.start_ns < self.blow.heal.before_ns <= self.until_ns:
-            found = [Milestone(HEALED, self.blow.heal.middle_ns, self.blow.ref)]
-        return found
+            return [Milestone(HEALED, self.blow.heal.middle_ns, self.blow.ref)]
+        return []
 
     def _detected(self) -> list[Milestone]:
         """A failover controller says so itself; Patroni's decision is the end of the leader's lease."""

@@ -120,8 +120,9 @@ def _stopped(database: Database, stall: Stall) -> bool:
 
 
 def _silenced(history: History, database: Database) -> set[str]:
-    """Writers that a strike killed or stopped."""
+    """Writers that a strike killed or stopped, or a fence."""
     struck = {node for blow in database.blows for node in (blow.node, *blow.also)}
+    struck |= {event.fields["node"] for event in history.of("failover.fenced")}
     return {event.writer for event in history.of("lag") if _node_of(event.writer) in struck}
 
 
