@@ -113,7 +113,7 @@ def _lost(trial: TrialResult) -> int:
 def _drawn(trial: TrialResult, tone: int) -> Drawn:
     said = [f"{words.count(_lost(trial))} acknowledged writes lost"] if trial.accounts else []
     if "split_brain_writes" in trial.means:
-        said.append(f"{words.number(_beside(trial))} acknowledged by a losing primary")
+        said.append(f"{words.count(round(_beside(trial)))} acknowledged by a losing primary")
     if trial.valid != "yes":
         said.append("not valid: counts nowhere")
     return Drawn(trial, tone, ", ".join(said), lanes(trial, tone))
