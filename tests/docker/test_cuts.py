@@ -169,7 +169,7 @@ def test_drop_leaves_sessions_waiting(pair: tuple[PodNode, PodNode], program: Ca
 def order(node: PodNode, to: PodNode, message: dict[str, Any]) -> dict[str, Any]:
     """What the fence of a node answers to another one."""
     code = (
-        "import socket,sys;s=socket.create_connection((sys.argv[1],int(sys.argv[2])),1);"
+        "import socket,sys;s=socket.create_connection((sys.argv[1],int(sys.argv[2])),1);s.settimeout(5);"
         "s.sendall(sys.argv[3].encode()+b'\\n');print(s.makefile().readline())"
     )
     line = orjson.dumps(message).decode()
