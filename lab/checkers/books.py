@@ -129,7 +129,7 @@ def _name_loser(book: Book, database: Database, losers: list[Rows], here: frozen
         account.source = READ
         account.diverged = len(frozenset().union(*(rows.of(book.ledger.label) for rows in mine)) - here)
         return
-    by = [write.node for write in book.lost if write.node]
+    by = [write.node for write in book.lost if write.node and write.node != account.survivor]
     acknowledged = max(sorted(set(by)), key=by.count) if by else ""
     if acknowledged and acknowledged not in {rows.node for rows in losers}:
         account.loser, account.source, account.diverged = acknowledged, UNREAD, len(book.lost)

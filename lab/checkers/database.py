@@ -120,7 +120,7 @@ class Database:
     @property
     def first_leader(self) -> str:
         """Who led before anything was struck; "" where nobody said."""
-        before_ns = self.blows[0].at.after_ns if self.blows else self.truth.struck_ns
+        before_ns = self.blows[0].at.after_ns - 1 if self.blows else self.truth.struck_ns
         leading = [(c.timeline, node) for node in self.servers if (c := self.at(node, before_ns)) and c.state in LEADS]
         return max(leading)[1] if leading else ""
 
