@@ -21,12 +21,12 @@ SLACK_S = 0.05
 first write that fails is due a little after it (1/rate on average)."""
 PROBE_S = 0.05
 """A probe that is answered or refused: 3 to 20 ms measured."""
-PROMOTION_S = 0.3
-"""Asking the standbys twice, pg_promote, out of recovery: 15 to 40 ms measured, of which the promotion 6 to 10."""
+PROMOTION_S = 0.5
+"""Asking the standbys, pg_promote, out of recovery: 15 to 40 ms measured, on a busy disk up to 0.4 s."""
 FENCING_S = 0.5
 """One command to the old primary's management port."""
-HANDOVER_S = 0.3
-"""Read-only, sessions ended, the standby has replayed everything: 10 to 30 ms measured."""
+HANDOVER_S = 0.4
+"""Read-only, sessions ended, the standby has replayed everything: 20 to 40 ms measured, on a busy disk 0.2 s."""
 ATTACH_S = 0.5
 """In sync the next primary waits for a standby: that one asks again every 200 ms (wal_retrieve_retry_interval)."""
 

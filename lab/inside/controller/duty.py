@@ -196,7 +196,7 @@ class Controller:
         return not why
 
     async def _finish(self, promotion: Promotion, new: Server, old: Server) -> None:
-        await promotion.point_others_at(new)
+        await promotion.settle(new)
         old.leave()
         self.primary, self.doing = new.node, "done"
         self.events.record("failover.done", node=new.node)

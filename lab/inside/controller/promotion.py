@@ -48,22 +48,22 @@ class Promotion:
         self.standbys = [server for server in servers.values() if server.node != old and not server.left]
 
     async def choose(self) -> Server | None:
-        """The standby to promote, recorded; None where no standby answers.
+        """The standby to promote, recorded; None where no standby answers. To be asked right before it is promoted.
 
         Standbys of a primary that lives still receive: who had the most when it was asked may have been overtaken, so
-        they are asked again after everything else is done, right before one of them is promoted.
+        all are asked until two answers in a row (of at most three) name the same one.
         """
         chosen: str | None = None
         for _ in range(3):
             candidates = await positions(self.standbys)
             found = best(candidates, self.rules.promote)
-            if found is None or found == chosen:
+            if found is None:
+                return None
+            if found == chosen:
                 break
             chosen = found
             self.events.record("failover.chosen", node=found, rule=self.rules.promote, candidates=candidates)
-            if not await self._wait_for_those_left(self._server(found), [n for n in candidates if n != found]):
-                return None
-        return self._server(chosen) if chosen is not None and found is not None else None
+        return next(server for server in self.standbys if server.node == chosen)
 
     async def promote(self, server: Server) -> None:
         """Promote it; returns at the instant at which it is no longer in recovery. Raises Failed."""
@@ -93,10 +93,17 @@ class Promotion:
         self.events.record("failover.promoted", told_ns, node=server.node, after_ns=asked_ns, before_ns=told_ns)
         return True
 
-    async def point_others_at(self, server: Server) -> None:
-        """Let every standby that answers receive from the new primary, straight, whatever its way was before."""
+    async def settle(self, server: Server) -> None:
+        """After it was promoted: every standby that answers receives from it, straight, whatever its way was before,
+        and in sync it waits for no more of them than there are.
+
+        Not sooner: each setting is a file that is made durable, and on a busy disk that takes longer than a promotion.
+        """
         others = [standby for standby in self.standbys if standby is not server]
-        await asyncio.gather(*(self._point(standby, server) for standby in others))
+        left = await positions(others) if self.rules.sync_standbys else {}
+        await asyncio.gather(
+            self._wait_for_those_left(server, sorted(left)), *(self._point(standby, server) for standby in others)
+        )
 
     async def _point(self, standby: Server, upstream: Server) -> None:
         try:
@@ -114,19 +121,15 @@ class Promotion:
             return  # who does not answer has no event: it follows nobody
         self.events.record("failover.repointed", node=standby.node, upstream=upstream.node)
 
-    async def _wait_for_those_left(self, server: Server, left: Sequence[str]) -> bool:
-        """In sync, before it is promoted: let it wait for standbys that are there. False when it does not answer."""
+    async def _wait_for_those_left(self, server: Server, left: Sequence[str]) -> None:
         if not self.rules.sync_standbys:
-            return True
+            return
         names, count = standby_names(self.rules.sync_method, self.rules.sync_standbys, left)
         try:
             await server.rows(f"alter system set synchronous_standby_names = {literal(names)}")
             await server.rows("select pg_reload_conf()")
-        except Failed:
-            return False
+        except Failed as error:
+            self.events.record("failover.stuck", why=f"{server.node} still waits for standbys that are gone: {error}")
+            return
         if count < self.rules.sync_standbys:
             self.events.record("failover.degraded", sync_standbys=count)
-        return True
-
-    def _server(self, node: str) -> Server:
-        return next(server for server in self.standbys if server.node == node)
