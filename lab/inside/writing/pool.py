@@ -81,17 +81,19 @@ class Pool:
     def take(self, worker: Taker, wait_s: float | None = None) -> Write | None:
         """The next write for a worker, as soon as there is one; None after `wait_s` without."""
         while (write := self.take_waiting()) is None:
-            worker.inbox = None
-            worker.called.clear()
-            self._idle.append(worker)
-            worker.called.wait(wait_s)
-            if worker.inbox is None:
-                if worker in self._idle:
-                    self._idle.remove(worker)
-                return None
-            if not worker.inbox.done:  # else its time ran out, or the load ended, while it was handed over
-                return worker.inbox
+            write = self._handed(worker, wait_s)
+            if write is None or not write.done:  # else its time ran out, or the load ended, while it was handed over
+                return write
         return write
+
+    def _handed(self, worker: Taker, wait_s: float | None) -> Write | None:
+        worker.inbox = None
+        worker.called.clear()
+        self._idle.append(worker)
+        worker.called.wait(wait_s)
+        if not worker.called.is_set() and worker in self._idle:
+            self._idle.remove(worker)
+        return worker.inbox
 
     def take_waiting(self) -> Write | None:
         """The first write that waits and is still worth sending; None where none is."""
