@@ -169,6 +169,8 @@ def trial(number: int, kind: Kind, repeat: int, faults: Sequence[str] = ()) -> T
             made.samples.append({"measure": "outage_s", "change": one.change, "value": one.outage_s, "route": route})
     made.accounts = [_account(rng, kind, route) for route in kind.routes]
     split_s = split / 60
+    for route in kind.routes:
+        made.samples.append({"measure": "split_brain_writes", "change": "", "value": float(split), "route": route})
     if split:
         made.samples.append({"measure": "split_brain_s", "change": "", "value": split_s, "route": ""})
     made.means = {

@@ -15,6 +15,7 @@ from lab.report import accounts, html, terminal, words
 from lab.report.waterfall import step_class
 from lab.result import Result
 from tests import make_failovers
+from tests.make_writes import estimate
 from tests.test_report import Page
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -226,6 +227,18 @@ def test_the_worst_trial_of_every_arm_stands_open() -> None:
     assert "trial 2: 0 acknowledged writes lost" in open_
     assert "trial 4: 61 acknowledged writes lost, 91 acknowledged" in folded
     assert "two primaries acknowledged for 1.57 s" in open_
+
+
+def test_no_outage_has_no_waterfall() -> None:
+    """A route that no strike interrupted says so; there is nothing to split."""
+    result = make_failovers.split_brain()
+    for route in result.routes:
+        route.steps, route.first_failure_s, route.largest = [], None, ""
+        route.outage = estimate([0.0, 0.0])
+    for text in (html.render(result), terminal.text(result)):
+        assert "none failed" in text
+        assert "here the outage goes" not in text
+        assert "where it goes" not in text
 
 
 def test_a_bound_far_away_is_told_at_the_edge() -> None:
