@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from lab.checkers.remembered import remembered
 from lab.checkers.truth import Interval, Ref, S, Truth, truth_of
 from lab.history import Event, History
 
@@ -129,6 +130,10 @@ class Database:
         before = [blow for blow in self.blows if blow.at.middle_ns <= t_ns]
         return before[-1] if before else next(iter(self.blows), None)
 
+    def led(self, node: str) -> bool:
+        """Whether a server was out of recovery at any time of the trial."""
+        return any(condition.state in LEADS for condition in self.conditions.get(node, ()))
+
     def at(self, node: str, t_ns: int) -> Condition | None:
         """What a server was at an instant; None before its first word."""
         found = None
@@ -154,6 +159,7 @@ class Database:
         return None
 
 
+@remembered
 def database_of(history: History) -> Database:
     """Work out the ground truth of a trial about writes. A history without a plan has no servers."""
     truth = truth_of(history)
@@ -180,21 +186,20 @@ def _told(history: History, servers: tuple[str, ...], baseline_ns: int) -> dict[
         fields = event.fields
         its = found.setdefault(fields["node"], [])
         after_ns, before_ns = fields.get("after_ns", event.t_ns), fields.get("before_ns", event.t_ns)
+        condition = Condition(
+            after_ns,
+            before_ns,
+            str(fields["state"]),
+            int(fields.get("timeline") or (its[-1].timeline if its else 0)),
+            fields.get("upstream"),
+            bool(fields.get("receiving")),
+            int(fields.get("sync") or 0),
+            fields.get("lsn"),
+            event.ref,
+        )
         if before_ns < baseline_ns:
             its.clear()
-        its.append(
-            Condition(
-                after_ns,
-                before_ns,
-                str(fields["state"]),
-                int(fields.get("timeline") or 0),
-                fields.get("upstream"),
-                bool(fields.get("receiving")),
-                int(fields.get("sync") or 0),
-                fields.get("lsn"),
-                event.ref,
-            )
-        )
+        its.append(condition)
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from lab.checkers.remembered import remembered
 from lab.checkers.truth import Ref, S
 from lab.history import History
 
@@ -60,6 +61,7 @@ class RouteLedger:
         return write.why == ENDED and write.outcome != "ok" and write.done_ns < write.due_ns + self.deadline_ns
 
 
+@remembered
 def ledgers_of(history: History) -> dict[str, RouteLedger]:
     """Every route's writes by its label; a route without a single write is there, and empty."""
     plan = history.plan

@@ -84,7 +84,8 @@ def _because(history: History, database: Database, book: Book) -> Iterator[str]:
             "which most programs do not read"
         )
     if gone := book.account.lost.get("read_then_gone", 0):
-        yield f"{gone} of them had been read by somebody before they were gone"
+        all_of = "All" if gone == len(book.lost) else str(gone)
+        yield f"{all_of} of them had been read by somebody before they were gone"
     if book.account.source == READ and book.account.diverged:
         yield f"{book.account.loser} had {book.account.diverged} rows that nobody else has (read before it was rewound)"
     elif book.account.source == UNREAD:

@@ -11,6 +11,7 @@ from lab.checkers.blindness import Stall, blind_s, stalls_of
 from lab.checkers.database import Database, database_of
 from lab.checkers.ledger import ledgers_of
 from lab.checkers.outages import Met, RouteOutages, outages_of
+from lab.checkers.remembered import remembered
 from lab.checkers.waterfall import waterfall
 from lab.history import History
 from lab.measures import outage_s, unavailable_s
@@ -26,7 +27,7 @@ def check(history: History) -> Verdict:
     database = database_of(history)
     if not database.blows:
         return Verdict(NAME, Valid.UNKNOWN, ("nothing was struck: there is no outage to measure",))
-    routes = routes_of(history, database)
+    routes = routes_of(history)
     stalls = stalls_of(history)
     samples = [
         sample for route in routes for met in route.met for sample in _samples(history, database, route, met, stalls)
@@ -42,15 +43,17 @@ def check(history: History) -> Verdict:
     return Verdict(NAME, Valid.YES, (), tuple(samples), figures)
 
 
-def routes_of(history: History, database: Database) -> list[RouteOutages]:
+@remembered
+def routes_of(history: History) -> list[RouteOutages]:
     """Every route's outages."""
+    database = database_of(history)
     return [outages_of(ledger, database) for ledger in ledgers_of(history).values()]
 
 
 def waterfalls(history: History) -> list[Waterfall]:
     """One for every strike and route that was measured, strikes first."""
     database = database_of(history)
-    routes = routes_of(history, database)
+    routes = routes_of(history)
     return [
         waterfall(history, database, route.ledger, blow, route.met[place].longest)
         for place, blow in enumerate(database.blows)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.checkers.remembered import remembered
 from lab.checkers.truth import Ref
 from lab.history import Event, History
 
@@ -61,6 +62,7 @@ class Reads:
         return [rows for node, rows in found.items() if node != survivor.node]
 
 
+@remembered
 def reads_of(history: History) -> Reads:
     """Every read of rows, in order."""
     read: list[Rows] = []

@@ -91,15 +91,18 @@ def unread(history: History, database: Database) -> Iterator[str]:
 
 def unwitnessed(database: Database, ledgers: dict[str, RouteLedger]) -> Iterator[str]:
     """Whoever acknowledges must have been seen to lead, and a promotion must be known well."""
+    first_ns = database.blows[0].at.after_ns if database.blows else database.truth.end_ns
     for promotion in database.promotions:
+        if promotion.at.after_ns < first_ns:
+            yield f"{promotion.node} was promoted though nothing had been struck"
         if promotion.width_s > PROMOTION_WIDTH_S:
             yield (
                 f"the promotion of {promotion.node} is known to {promotion.width_s:.3f} s only, "
                 f"more than {PROMOTION_WIDTH_S:.3f} s"
             )
-    led = {database.first_leader} | {promotion.node for promotion in database.promotions}
-    for node in sorted(_acknowledging(ledgers) - led):
-        yield f"{node} acknowledged writes, but nobody saw it lead"
+    for node in sorted(_acknowledging(ledgers)):
+        if not database.led(node):
+            yield f"{node} acknowledged writes, but nobody saw it lead"
 
 
 def _acknowledging(ledgers: dict[str, RouteLedger]) -> set[str]:
