@@ -153,7 +153,8 @@ class Postgres:
         if "watcher" in stack.nodes:
             return
         leader = self.leader(stack)
-        if leader is None:
+        if leader is None:  # nobody has taken over: the one that died goes on
+            _at_once(lambda node: _command(stack.nodes[node], "resume"), self.servers)
             return
 
         def rejoin(node: str) -> None:

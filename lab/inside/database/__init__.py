@@ -12,8 +12,9 @@ by itself it never starts again. SIGTERM: the server is shut down in order, then
     supervisor  boot, control, the whole
 
 Control (lab.inside.control): {"do": "status"} -> {ok, node, state, timeline, lsn, receive_lsn, upstream, receiving,
-streaming, sync, incarnation, manager_running, running, answered_ns}; {"do": "wipe"}, {"do": "start"},
-{"do": "rejoin", "upstream": node} -> {ok, how}; {"do": "switchover", "to": node} -> as Patroni says.
+streaming, sync, incarnation, manager_running, running, answered_ns}; {"do": "wipe"}; {"do": "start"}: from nothing;
+{"do": "resume"}: from what is there; {"do": "rejoin", "upstream": node} -> {ok, how}; {"do": "switchover", "to": node
+or ""} -> {ok, said}: by Patroni.
 LSNs are whole numbers: bytes since 0/0.
 Events (writer database/NODE): database.state, server.log, manager.log, rows, lag, stall.
 """

@@ -34,6 +34,8 @@ def rows_alone() -> dict[str, Any]:
         "synchronous_standby_names": "",
         "primary_conninfo": "",
         "autovacuum": "off",
+        # Nothing that must last is written here, and whoever starts from these files next syncs them all.
+        "fsync": "off",
     }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     said: list[str] = []
@@ -68,13 +70,14 @@ def follow(settings: Settings, upstream: str) -> str:
     source = f"host={address} port={PORT} user=rewind dbname=postgres sslmode=disable gssencmode=disable"
     how = "rewound"
     try:
-        _tool("pg_rewind", "-D", str(DATA), "--source-server", source)
+        # Not synced here: the server syncs all files when it begins its recovery.
+        _tool("pg_rewind", "--no-sync", "-D", str(DATA), "--source-server", source)
     except subprocess.CalledProcessError as error:
         print(f"rejoin: pg_rewind cannot: {error.stdout.strip()}", file=sys.stderr)
         how = "rebuilt"
         storage.remove()
         copy = f"host={address} port={PORT} user=repl sslmode=disable gssencmode=disable"
-        _tool("pg_basebackup", "-D", str(DATA), "-d", copy, "-c", "fast", "-X", "stream")
+        _tool("pg_basebackup", "-D", str(DATA), "-d", copy, "-c", "fast", "-X", "stream", "--no-sync")
     storage.configure(settings, upstream)
     return how
 

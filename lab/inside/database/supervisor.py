@@ -35,6 +35,7 @@ class Supervisor:
         self._commands: dict[str, Callable[..., Answer]] = {
             "wipe": self._wipe,
             "start": self._start,
+            "resume": self._resume,
             "rejoin": self._rejoin,
             "switchover": self._switchover,
         }
@@ -103,6 +104,13 @@ class Supervisor:
             first = self.settings.first
             storage.configure(self.settings, None if self.settings.node == first else first)
         self.server.start(fresh=True)
+        return {"ok": True}
+
+    def _resume(self) -> Answer:
+        """From what is there, where it does not run: as it was, or as Patroni decides."""
+        if not self.server.running:
+            self.server.stop()  # a Postgres that outlived its Patroni
+            self.server.start()
         return {"ok": True}
 
     def _rejoin(self, upstream: str) -> Answer:
