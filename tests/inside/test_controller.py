@@ -1,4 +1,4 @@
-"""When a primary counts as failed, whom the controller promotes, in which order it acts, and when it does not act."""
+"""The whole controller on servers that answer what a test says: in which order it acts, and when it does not act."""
 
 from __future__ import annotations
 
@@ -13,87 +13,13 @@ import pytest
 from lab.clock import S, now_ns
 from lab.history import Recorder
 from lab.inside.controller import duty
-from lab.inside.controller.choice import best, standby_names
 from lab.inside.controller.duty import Controller
-from lab.inside.controller.fence import NotFenced, fence
+from lab.inside.controller.fence import NotFenced
 from lab.inside.controller.rules import Rules
 from lab.inside.controller.server import Server
-from lab.inside.controller.streak import Streak
-from lab.inside.sql import Failed, Row, literal, why
+from lab.inside.sql import Failed, Row
 
 ADDRESSES = {"postgres1": "10.0.0.1", "postgres2": "10.0.0.2", "postgres3": "10.0.0.3"}
-
-
-def acts_after(rules: Rules, *oks: bool) -> list[float | None]:
-    """When it acts, in seconds, after probes that end at 1, 2, 3... s."""
-    streak = Streak(rules)
-    found: list[float | None] = []
-    for second, ok in enumerate(oks, 1):
-        streak.take(ok, second * S)
-        found.append(None if streak.acts_ns is None else streak.acts_ns / S)
-    return found
-
-
-def test_so_many_failures_in_a_row() -> None:
-    """A good probe begins the count anew; more failures do not put the decision off."""
-    rules = Rules(failures=3)
-    assert acts_after(rules, False, False, True, False, False, False, False) == [None] * 5 + [6.0, 6.0]
-
-
-def test_an_operator_acts_a_while_after_the_first_failure() -> None:
-    """However many there are; a good probe sends him back."""
-    rules = Rules(operator_s=5.0)
-    assert acts_after(rules, False, False, True, False, False) == [6.0, 6.0, None, 9.0, 9.0]
-
-
-def test_the_most_advanced_of_equals_the_lowest_number() -> None:
-    """Numbers, not names: postgres10 comes after postgres9."""
-    assert best({"postgres2": 10, "postgres3": 20}, "most_advanced") == "postgres3"
-    assert best({"postgres10": 20, "postgres9": 20}, "most_advanced") == "postgres9"
-    assert best({}, "most_advanced") is None
-
-
-def test_the_first_has_what_it_has() -> None:
-    """To show what it costs."""
-    assert best({"postgres2": 10, "postgres3": 20}, "first") == "postgres2"
-
-
-@pytest.mark.parametrize(
-    ("method", "wanted", "left", "names"),
-    [
-        ("any", 1, ["postgres3", "postgres2"], ("ANY 1 (postgres2, postgres3)", 1)),
-        ("first", 2, ["postgres3"], ("FIRST 1 (postgres3)", 1)),
-        ("any", 1, [], ("", 0)),
-    ],
-)
-def test_a_new_primary_waits_for_no_more_standbys_than_are_left(
-    method: str, wanted: int, left: list[str], names: tuple[str, int]
-) -> None:
-    """None where none is left: else nothing would ever be acknowledged."""
-    assert standby_names(method, wanted, left) == names
-
-
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ('connection to server at "10.0.0.1", port 5432 failed: Connection refused\n', "refused"),
-        ("connection failed: No route to host", "unreachable"),
-        ("FATAL:  the database system is starting up", "starting"),
-        ("consuming input failed: server closed the connection unexpectedly", "reset"),
-        ('relation "x" does not exist\nLINE 1', 'relation "x" does not exist'),
-    ],
-)
-def test_errors_have_a_word(text: str, word: str) -> None:
-    """Where there is one; else their first line."""
-    assert why(Failed(text)) == word
-
-
-def test_literals_are_quoted() -> None:
-    """A conninfo may hold quotes of its own."""
-    assert literal("host='a b'") == "'host=''a b'''"
-
-
-# -- the whole, on servers that answer what a test says ------------------------------------------------------------
 
 
 class World:
@@ -342,6 +268,23 @@ def test_a_switchover_without_a_standby_gives_the_primary_its_writes_back(tmp_pa
     assert ("postgres1", "alter system reset default_transaction_read_only") in world.asked
 
 
+def test_who_was_never_seen_well_has_not_failed(tmp_path: Path, world: World) -> None:
+    """A primary that is only just starting is waited for."""
+    world.up["postgres1"] = False
+    run = Run(tmp_path, Rules(**FAST))
+
+    async def act() -> None:
+        deadline_ns = now_ns() + S
+        while len(run.told()) < 6 and now_ns() < deadline_ns:
+            await asyncio.sleep(0.005)
+        world.up["postgres1"] = True
+        await run.until_doing("watching")
+
+    carry_out(run, act)
+    assert run.kinds() == []
+    assert len(run.told()) >= 6
+
+
 def test_reset_begins_anew_and_stand_down_sees_nothing(tmp_path: Path, world: World) -> None:
     """After a failover postgres1 is the one to watch again; until then the lab may do as it likes with its servers."""
     run = Run(tmp_path, Rules(**FAST))
@@ -361,38 +304,3 @@ def test_reset_begins_anew_and_stand_down_sees_nothing(tmp_path: Path, world: Wo
     carry_out(run, act)
     assert run.kinds().count("detected") == 1
     assert run.controller.primary == "postgres1"
-
-
-# -- the management port -------------------------------------------------------------------------------------------
-
-
-def fence_answered(answer: bytes) -> tuple[tuple[int, int], dict[str, Any]]:
-    """What fence() makes of an answer, and what was asked of the management port."""
-    asked: list[bytes] = []
-
-    async def whole() -> tuple[int, int]:
-        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            asked.append(await reader.readline())
-            writer.write(answer)
-            writer.close()
-
-        server = await asyncio.start_server(handler, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            return await fence("127.0.0.1", "stop", ["10.0.0.9"], port=port)
-
-    return asyncio.run(whole()), orjson.loads(asked[0])
-
-
-def test_a_fence_is_a_line_each_way() -> None:
-    """What it asks for, and the interval in which it took effect."""
-    edge, asked = fence_answered(b'{"ok": true, "after_ns": 5, "before_ns": 7}\n')
-    assert edge == (5, 7)
-    assert asked == {"do": "fence", "how": "stop", "clients": ["10.0.0.9"]}
-
-
-@pytest.mark.parametrize("answer", [b'{"ok": false, "error": "no such process"}\n', b"", b"what?\n"])
-def test_a_fence_without_a_yes_is_none(answer: bytes) -> None:
-    """An error, silence and nonsense all mean that the old primary may still take writes."""
-    with pytest.raises(NotFenced):
-        fence_answered(answer)

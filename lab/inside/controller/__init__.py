@@ -8,8 +8,8 @@
 Control (lab.inside.control): {"do": "status"}; {"do": "reset"}: postgres1 is the primary, watch it, at another offset;
 {"do": "stand_down"}: watch nobody until the next reset; {"do": "switchover"}. All answer {ok, primary, doing: "idle" |
 "watching" | "suspects" | "fencing" | "promoting" | "done" | "stuck", failures, connected: [node...], next_probe_ns,
-interval_s}; done: it watches the new primary. In a pod it is idle until the first reset, for the lab makes its servers
-anew before a trial and nobody may take that for a failure; by hand it watches at once.
+interval_s}; done: it watches the new primary. It is idle until it has once seen the primary well, and in a pod until
+the first reset: the lab makes its servers anew before a trial, and nobody may take that for a failure.
 
 Events (writer controller): failover.*, lag, stall. A switchover has the events of a failover: detected is when it was
 asked for (checks: 0), and the fence is the old primary's becoming read-only.

@@ -85,7 +85,8 @@ class Controller:
 
     async def begin(self) -> None:
         """Watch the first primary, as at the start of a trial, and go on from there."""
-        self.primary, self.doing = FIRST, "watching"
+        # Who was never seen to be well has not failed: it may only just be starting.
+        self.primary, self.doing = FIRST, "idle"
         self._hand_over.clear()
         for server in self.servers.values():
             server.begin_anew()
@@ -103,7 +104,7 @@ class Controller:
 
     async def watch(self) -> int | None:
         """Probe the primary until it has failed: so many probes in a row; None: until a switchover was asked for."""
-        quiet = self.doing
+        quiet = "watching" if self.primary == FIRST else "done"
         streak = self.streak = Streak(self.rules)
         while True:
             acts_ns = streak.acts_ns
@@ -122,18 +123,22 @@ class Controller:
                     looking.cancel()
             if not looking.done():
                 return streak.failures
-            self._take(looking.result(), sent_ns, now_ns())
-            self.doing = "suspects" if streak.failures else quiet
+            if self._take(looking.result(), sent_ns, now_ns()):
+                self.doing = "suspects" if streak.failures else quiet
             self.next_ns = max(self.next_ns + int(self.rules.interval_s * S), now_ns())
 
-    def _take(self, why: str, sent_ns: int, done_ns: int) -> None:
+    def _take(self, why: str, sent_ns: int, done_ns: int) -> bool:
+        """Count and record a probe; False where it does not count."""
+        counts = not why or self.doing != "idle"
         failed_before = self.streak.failures > 0
-        self.streak.take(not why, done_ns)
+        if counts:
+            self.streak.take(not why, done_ns)
         if why or failed_before:
             node, took_ns = self.primary, done_ns - sent_ns
             self.events.record(
                 "failover.checked", done_ns, node=node, ok=not why, why=why, sent_ns=sent_ns, took_ns=took_ns
             )
+        return counts
 
     async def _asked_before(self, t_ns: int) -> bool:
         """Wait until an instant; True as soon as a switchover is asked for."""
@@ -171,7 +176,6 @@ class Controller:
                 self.doing, told = "stuck", why
                 self.events.record("failover.stuck", why=why)
             if self.rules.fence == "none" and asked is None and await self._is_back(old):
-                self.doing = "watching" if old.node == FIRST else "done"
                 return None
             await asyncio.sleep(self.rules.interval_s)
 
@@ -206,7 +210,7 @@ class Controller:
 
     async def hand_over(self) -> None:
         """A switchover (see handover): the old primary is left read-only, and whoever keeps it must let it follow."""
-        old, quiet = self.servers[self.primary], self.doing
+        old = self.servers[self.primary]
         self.events.record("failover.detected", node=old.node, checks=0)
         self.events.record("failover.fencing", node=old.node, how="read_only")
         self.doing = "fencing"
@@ -228,7 +232,6 @@ class Controller:
             if new is None or not await promotion.has_happened(new):
                 # Also when it was asked for in vain: the old primary is the only one, and may be so.
                 await self._give_back(old)
-                self.doing = quiet
                 return
         await self._finish(promotion, new, old)
 
