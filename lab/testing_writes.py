@@ -220,7 +220,7 @@ class WritesTale(Tale):
         }
         roles = [*((node, "postgres") for node in self.nodes), ("clients", "clients")]
         return {
-            "kind": "writes",
+            "about": "writes",
             "arm": self.arm,
             "repeat": self.repeat,
             "trial": self.trial,

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from lab import Arm, Scenario, SqlWriters, Strike, leader, total
+from lab.faults import Crash
+from lab.judge import judge_trial, summarise
+from lab.measures import lost_writes
+from lab.plan import make_plan
+from lab.protocols import Fault
+from lab.result import Result, TrialResult
+from lab.routes import MultiHost
+from lab.systems import Controller, Postgres
 from lab.testing_writes import WritesTale, lsn_at
 
 STRUCK_S = 6.0
@@ -51,3 +60,29 @@ def unfenced(*, seconds: float = 2.0, route: str = "", **settings: Any) -> Write
     tale.rows("postgres1", "before_heal", HEALED_S - 0.1)
     tale.standby("postgres1", HEALED_S + 1.0, "postgres2")
     return tale
+
+
+def judged(tale: WritesTale, arm: str = "async", repeat: int = 1) -> TrialResult:
+    """A judged trial of an arm."""
+    tale.arm, tale.repeat, tale.trial = arm, repeat, 2 * repeat - (arm == "async")
+    return judge_trial(tale.history())
+
+
+def run_of_writes(*trials: TrialResult, strike: Fault | None = None, **changed: Any) -> Result:
+    """The run of those trials, of arms async and sync; an arm without trials is not run."""
+    arms = [arm for arm in ("async", "sync") if any(trial.arm == arm for trial in trials)]
+    fields: dict[str, Any] = {
+        "arms": [
+            Arm("async", Postgres(standbys=2), Controller(), routes=[MultiHost()]),
+            Arm("sync", Postgres(standbys=2, replication="sync"), Controller(), routes=[MultiHost()]),
+        ],
+        "load": SqlWriters(rate_per_s=100),
+        "strikes": [Strike(strike or Crash(), target=leader("postgres"))],
+        "objectives": [total(lost_writes) <= 0],
+        "repeats": max(trial.repeat for trial in trials),
+    }
+    plan = make_plan(Scenario(**{**fields, **changed}), 7, arms, name="tale")
+    by_key = {(trial.arm, trial.repeat): trial.number for trial in plan.trials}
+    for trial in trials:
+        trial.trial = by_key[trial.arm, trial.repeat]
+    return summarise(plan, trials, {"reproduce": "lab run tale --seed 7"})
