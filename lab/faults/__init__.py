@@ -2,8 +2,8 @@
 
 from lab.faults.crash import Crash
 from lab.faults.graceful_stop import GracefulStop
-from lab.faults.manager_crash import ManagerCrash
 from lab.faults.partition import Partition
+from lab.faults.patroni_crash import ManagerCrash
 from lab.faults.pause import Pause
 from lab.faults.postmaster_crash import PostmasterCrash
 from lab.faults.power_loss import PowerLoss
