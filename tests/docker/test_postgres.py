@@ -130,22 +130,29 @@ def test_reset_gives_a_fresh_cluster_in_about_a_second(servers: Servers) -> None
 
 
 def test_the_promoted_instant_is_the_servers_own(servers: Servers) -> None:
-    """`database.state` says primary when the server's log says that it is ready, to 20 ms."""
-    servers.begin()
-    node = servers.stack.nodes["postgres2"]
-    asked_ns = servers.promote("postgres2")
-    servers.await_status("postgres2", state="primary", timeline=2)
-    clock = node.tell("ping")
-    history = servers.history()
-    promoted = next(event for event in states(history, "postgres2") if event.fields["state"] == "primary")
-    said = {event.fields["what"]: event.fields["wall_ns"] for event in history.of("server.log")}
-    ready_ns = said["ready"] + clock["t_ns"] - clock["wall_ns"]
-    after_ns, before_ns = promoted.fields["after_ns"], promoted.fields["before_ns"]
-    assert asked_ns <= before_ns
-    assert before_ns - after_ns <= 20 * MS
-    assert abs((after_ns + before_ns) // 2 - ready_ns) <= 20 * MS
-    assert said["promote_requested"] <= said["ready"]
-    assert promoted.fields["timeline"] == 2
+    """`database.state` says primary when the server's log says that it is ready, to 20 ms.
+
+    Both are instants of processes that want the processor: a machine that is too busy for that gets two more tries.
+    """
+    apart: list[tuple[float, float]] = []
+    for _ in range(3):
+        servers.begin()
+        node = servers.stack.nodes["postgres2"]
+        asked_ns = servers.promote("postgres2")
+        servers.await_status("postgres2", state="primary", timeline=2)
+        clock = node.tell("ping")
+        history = servers.history()
+        promoted = next(event for event in states(history, "postgres2") if event.fields["state"] == "primary")
+        after_ns, before_ns = promoted.fields["after_ns"], promoted.fields["before_ns"]
+        said = {event.fields["what"]: event.fields["wall_ns"] for event in history.of("server.log")}
+        assert promoted.fields["timeline"] == 2
+        assert asked_ns <= before_ns
+        assert said["promote_requested"] <= said["ready"]
+        ready_ns = said["ready"] + clock["t_ns"] - clock["wall_ns"]
+        apart.append(((before_ns - after_ns) / MS, abs((after_ns + before_ns) // 2 - ready_ns) / MS))
+        if max(apart[-1]) <= 20:
+            return
+    pytest.fail(f"width of the edge, and its distance from the log's stamp, in ms: {apart}")
 
 
 def test_a_dead_primary_comes_back_behind_the_new_one_and_its_own_rows_are_on_record(servers: Servers) -> None:
@@ -214,6 +221,16 @@ def test_a_postgres_that_dies_by_itself_stays_dead(servers: Servers) -> None:
     assert servers.status("postgres1")["state"] == "down"
     down = seen[0].fields
     assert down["state"] == "down" and (down["after_ns"] - edge["before_ns"]) <= 25 * MS
+
+
+def test_a_look_that_is_ended_is_no_outage(servers: Servers) -> None:
+    """Somebody ends every session of the server, the supervisor's too: it looks again, and nothing was down."""
+    servers.begin()
+    others = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'lab-watch'"
+    assert servers.sql("postgres1", others) == [[1]]
+    answered_ns = servers.status("postgres1")["answered_ns"]
+    wait_until(lambda: servers.status("postgres1")["answered_ns"] > answered_ns + 100 * MS, timeout_s=5)
+    assert not states(servers.history(), "postgres1")
 
 
 def test_fencing_shows_and_a_graceful_stop_is_one(servers: Servers) -> None:

@@ -38,9 +38,22 @@ class Look:
         self._sync: tuple[str, ...] = ()
         self._timeline: int | None = None
 
+    @property
+    def socket(self) -> int | None:
+        """Where it shows at once that the server closed the connection; None while there is none."""
+        return None if self._connection is None else self._connection.socket
+
     def __call__(self) -> Observed:
         """What the server is now. Raises Silent, Refused; the next look connects anew then."""
         deadline_ns = now_ns() + int(SILENCE_S * S)
+        if self._connection is not None:
+            try:
+                return self._look(deadline_ns)
+            except Refused:
+                pass  # this connection was ended, perhaps this one alone: a new one tells
+        return self._look(deadline_ns)
+
+    def _look(self, deadline_ns: int) -> Observed:
         try:
             if self._connection is None:
                 self._connection = _connect(deadline_ns)

@@ -7,7 +7,10 @@ there before it happens), a change, the end of its process.
 
 from __future__ import annotations
 
+import os
+import select
 import threading
+from contextlib import suppress
 
 from lab.clock import MS, S, now_ns
 from lab.history import SharedRecorder
@@ -32,7 +35,7 @@ class Watch:
         self.answered_ns = self._looked_ns = now_ns()
         self._settings = settings
         self._events = events
-        self._woken = threading.Event()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK)
         self._busy_ns = self._looked_ns
         self._told = False
         self._changed = threading.Condition()
@@ -44,7 +47,7 @@ class Watch:
     def wake(self) -> None:
         """Something goes on: look now, and often for a while."""
         self._busy_ns = now_ns()
-        self._woken.set()
+        os.eventfd_write(self._wake, 1)
 
     def await_up(self, limit_s: float, *, up: bool = True) -> bool:
         """Wait until the server answers (or does not any more); False when that did not come within `limit_s`."""
@@ -71,9 +74,19 @@ class Watch:
             due_ns += every_ns
             if due_ns < looked_ns:  # what was missed is not made up for
                 due_ns = looked_ns + every_ns
-            if self._woken.wait((due_ns - looked_ns) / S):
-                self._woken.clear()
+            if self._sleep(look.socket, (due_ns - looked_ns) / MS):
                 due_ns = now_ns()
+
+    def _sleep(self, connection: int | None, ms: float) -> bool:
+        """Wait for the next look; True when something happened before: a wake, or the connection was closed."""
+        waiting = select.poll()
+        waiting.register(self._wake, select.POLLIN)
+        if connection is not None:
+            waiting.register(connection, select.POLLIN)
+        happened = waiting.poll(ms)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        return bool(happened)
 
     def _take(self, seen: Observed, asked_ns: int) -> None:
         """A look that was asked at `asked_ns` and is answered now: what it says was true at an instant between."""
