@@ -175,7 +175,9 @@ class FakeStack:
         found = [FakeNode("watcher", "watcher", {"connected": True, "leader": leader})]
         found.append(FakeNode("haproxy", "proxy", {"up": list(up)}))
         names = [f"postgres{number}" for number in (1, 2, 3)]
-        found += [FakeNode(name, "postgres", {"manager_running": name != unmanaged}) for name in names]
+        found += [
+            FakeNode(name, "postgres", {"manager_running": name != unmanaged, "state": "standby"}) for name in names
+        ]
         self.nodes = {node.name: node for node in found}
 
     def role(self, role: str) -> list[FakeNode]:
@@ -196,6 +198,10 @@ def test_who_lost_his_patroni_is_started_anew() -> None:
     Patroni().recover(stack)
     assert stack.nodes["postgres1"].did == ["signal", "start_server"]
     assert stack.nodes["postgres2"].did == []
+    starting = FakeStack(unmanaged="postgres1")
+    starting.nodes["postgres1"].status["state"] = "down"
+    Patroni().recover(starting)
+    assert starting.nodes["postgres1"].did == []
 
 
 def test_haproxy_lets_through_to_exactly_the_leader() -> None:

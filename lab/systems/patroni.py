@@ -246,12 +246,19 @@ class Patroni:
     def recover(self, stack: Stack) -> None:
         """Every Patroni runs again: it brings its Postgres back behind the leader by itself. Raises NodeLost."""
         for node in stack.role("postgres"):
-            if _managed(node):
-                continue
-            # A Postgres without its Patroni ends too: the server that starts reads its rows before Patroni rewinds it.
-            with suppress(NodeLost):
-                node.tell("signal", signal="KILL", wait_s=2.0)
-            node.start_server()
+            if _abandoned(node):
+                # Its server ends as a whole: the one that starts reads the rows before Patroni rewinds them away.
+                with suppress(NodeLost):
+                    node.tell("signal", signal="KILL", wait_s=2.0)
+                node.start_server()
+            else:
+                revive(node)
+
+
+def _abandoned(node: Node) -> bool:
+    """Whether a Postgres serves there without its Patroni. One that is only just starting does not serve yet."""
+    status = ask_server(node, "status")
+    return not status.get("manager_running", True) and status.get("state") != "down"
 
 
 def _managed(node: Node) -> bool:
