@@ -12,7 +12,6 @@ from lab.checkers.books import unsettled
 from lab.checkers.database import Database, database_of
 from lab.checkers.ledger import RouteLedger, ledgers_of
 from lab.checkers.rows import reads_of
-from lab.checkers.truth import S
 from lab.checkers.validity import (
     EDGE_NS,
     NAME,
@@ -115,9 +114,9 @@ def _node_of(writer: str) -> str:
 
 
 def _stopped(database: Database, stall: Stall) -> bool:
-    """Whether a strike stopped this writer together with its server: that is what the strike is for."""
+    """Whether a strike stopped this writer together with its server, or it was only just starting again."""
     return any(
-        _node_of(stall.writer) in (blow.node, *blow.also) and stall.overlaps(blow.at.after_ns, blow.heal.before_ns + S)
+        _node_of(stall.writer) in (blow.node, *blow.also) and stall.before_ns > blow.at.after_ns
         for blow in database.blows
     )
 
