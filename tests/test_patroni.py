@@ -44,6 +44,15 @@ def test_a_crash_is_the_session_less_a_heartbeat_plus_ticks() -> None:
     assert span(found["promotion"]) == (0.0, 0.5)
 
 
+def test_only_synchronous_commits_wait_for_another_standby() -> None:
+    """A Patroni that is part of an arm with them promises no more than that arm can keep."""
+    patroni = Patroni(session_s=4)
+    Arm("async", Postgres(), patroni, SHORT)
+    assert span(phases(patroni.bounds("crash"))["writable"]) == (0.0, 0.05)
+    Arm("sync", Postgres(replication="sync"), patroni, SHORT)
+    assert span(phases(patroni.bounds("crash"))["writable"]) == (0.0, 1.5)
+
+
 def test_a_capped_session_counts_instead_of_ttl() -> None:
     """The measured 3.4 to 4.2 s of session_s=4 at a tick of 0.2 s lie inside."""
     found = phases(beside(Patroni(session_s=4), SHORT).bounds("crash"))

@@ -25,6 +25,8 @@ REST_TIMEOUT_S = 2.0
 """Before it takes the lock, a candidate asks every other member, and waits this long for one that is silent."""
 PROMOTION_S = 0.5
 """The lock taken, then Postgres promoted: 0.0 to 0.2 s measured."""
+WRITABLE_S = 0.05
+"""Out of recovery, and nothing keeps it read-only."""
 REPLICATING_S = 0.5
 """The other standby follows the new leader, after at most one round."""
 PLANNED_S = 0.2
@@ -57,6 +59,8 @@ class Patroni:
     session_s: float | None = None
     _tick_s: float | None = field(init=False, repr=False, compare=False, default=None)
     """Of the ZooKeeper beside it, as soon as an arm has been made."""
+    _sync: bool = field(init=False, repr=False, compare=False, default=False)
+    """Whether commits wait for a standby in any of the arms that it is part of."""
     name: ClassVar[str] = "patroni"
     fails_over: ClassVar[bool] = True
     beat_name: ClassVar[str] = "loop_wait"
@@ -104,6 +108,8 @@ class Patroni:
             )
         if "zookeeper" not in by_name:
             raise BadInput("Patroni keeps its leader key in ZooKeeper, and there is none: add ZooKeeper(...)")
+        if by_name["postgres"].settings.get("replication") == "sync":
+            object.__setattr__(self, "_sync", True)
         self._check_session(float(by_name["zookeeper"].settings["tick_s"]))
 
     def _check_session(self, tick_s: float) -> None:
@@ -189,7 +195,9 @@ class Patroni:
     @property
     def _writable(self) -> Phase:
         """At once; a quorum waits until the other standby streams from the new leader."""
-        return Phase("writable", 0.0, self.loop_wait_s + REPLICATING_S, self._loop, 0.1)
+        if not self._sync:
+            return Phase("writable", 0.0, WRITABLE_S)
+        return Phase("writable", 0.0, self.loop_wait_s + REPLICATING_S, self._loop, 0.2)
 
     @property
     def _loop(self) -> str:
