@@ -51,7 +51,8 @@ def list_scenarios() -> str:
         except BadInput as error:
             rows.append((name, f"(cannot be loaded) {error}", ""))
             continue
-        mark = "(demonstration) " if plan.scenario.demonstration else ""
+        shows = plan.scenario.demonstration or plan.scenario.expects
+        mark = "(demonstration) " if shows else ""
         rows.append((name, mark + plan.claim, about_text(about_s(plan))))
     names, times = max(len(row[0]) for row in rows), max(len(row[2]) for row in rows)
     room = width - names - times - 4

@@ -52,8 +52,9 @@ class _Way:
     """Its label in reports; by default what it is called itself."""
     hold: Literal["pooled", "reconnecting"] = "pooled"
     """"reconnecting": a new connection for every write."""
-    deadline_s: float = 1.0
-    """From the intended start of a write."""
+    deadline_s: float = 0.3
+    """From the intended start of a write. While nobody can write, writes wait for so long: an outage that is shorter is
+    no outage to these clients, only a delay."""
     on_deadline: Literal["close", "cancel", "wait"] = "close"
     """Drop the connection; or ask the server to cancel, keep the connection and believe what comes back; or wait."""
     connect_timeout_s: int = 2
@@ -144,7 +145,8 @@ class _Way:
         """How long a write that was sent to the old primary may still be waited for when a new one is writable."""
         if change not in UNANSWERED or self.hold == "reconnecting":
             return 0.0
-        found = next((bounds for system in systems if (bounds := system.bounds(change)) is not None), None)
+        mechanisms = [system for system in systems if getattr(system, "fails_over", False)]
+        found = next((bounds for system in mechanisms if (bounds := system.bounds(change)) is not None), None)
         return max(0.0, self.deadline_s - (found.low_s if found is not None else 0.0))
 
     def _client(self, change: str, systems: Sequence[System], doomed_s: float, doomed_by: str) -> Phase:

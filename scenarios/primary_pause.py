@@ -19,7 +19,7 @@ unfenced_never = total(split_brain_writes, arm=unfenced) <= 0
 
 scenario = Scenario(
     arms=[fenced, unfenced],
-    load=SqlWriters(rate_per_s=200),
+    load=SqlWriters(rate_per_s=50),
     strikes=[Strike(Pause(), target=leader("postgres"))],
     objectives=[fenced_never, unfenced_never],
     expects={unfenced_never: "no"},

@@ -12,7 +12,7 @@ synchronous = Arm("sync", Postgres(standbys=2, replication="sync"), Controller()
 
 scenario = Scenario(
     arms=[asynchronous, synchronous],
-    load=SqlWriters(rate_per_s=200),
+    load=SqlWriters(rate_per_s=100),
     strikes=[Strike(PowerLoss(), target=leader("postgres"))],
     objectives=[
         worst(outage_s) <= bound(),

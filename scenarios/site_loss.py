@@ -10,8 +10,9 @@ from lab.measures import lost_writes
 from lab.routes import MultiHost
 from lab.systems import Controller, Postgres
 
-asynchronous = Arm("async", Postgres(standbys=2, lag_ms=100), Controller(), routes=[MultiHost()])
-synchronous = Arm("sync", Postgres(standbys=2, lag_ms=100, replication="sync"), Controller(), routes=[MultiHost()])
+routes = [MultiHost(deadline_s=1)]
+asynchronous = Arm("async", Postgres(standbys=2, lag_ms=100), Controller(), routes=routes)
+synchronous = Arm("sync", Postgres(standbys=2, lag_ms=100, replication="sync"), Controller(), routes=routes)
 
 async_loses_none = total(lost_writes, arm=asynchronous) <= 0
 sync_loses_none = total(lost_writes, arm=synchronous) <= 0

@@ -21,7 +21,7 @@ sync_never = total(split_brain_writes, arm=synchronous) <= 0
 
 scenario = Scenario(
     arms=[unfenced, fenced, synchronous],
-    load=SqlWriters(rate_per_s=200),
+    load=SqlWriters(rate_per_s=50),
     strikes=[Strike(Partition(away_from=("postgres", "controller")), target=leader("postgres"))],
     objectives=[unfenced_never, fenced_never, sync_never],
     expects={unfenced_never: "no"},

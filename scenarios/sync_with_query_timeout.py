@@ -13,8 +13,8 @@ from lab.systems import Patroni, Postgres, ZooKeeper
 postgres = Postgres(standbys=2, replication="sync")
 dcs = ZooKeeper(servers=1, session_timeout_s=10, tick_s=1)
 patroni = Patroni(ttl_s=20, loop_wait_s=1, retry_timeout_s=3)
-cancel = Arm("cancel", postgres, dcs, patroni, routes=[MultiHost(on_deadline="cancel")])
-wait = Arm("wait", postgres, dcs, patroni, routes=[MultiHost(on_deadline="wait")])
+cancel = Arm("cancel", postgres, dcs, patroni, routes=[MultiHost(deadline_s=1, on_deadline="cancel")])
+wait = Arm("wait", postgres, dcs, patroni, routes=[MultiHost(deadline_s=1, on_deadline="wait")])
 
 cancel_loses_none = total(lost_writes, arm=cancel) <= 0
 wait_loses_none = total(lost_writes, arm=wait) <= 0

@@ -81,7 +81,7 @@ def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, message:
 
 def test_names_that_are_not_there() -> None:
     """An unknown name lists the known ones; an unknown file is just not there."""
-    with pytest.raises(BadInput, match="neither a file nor a scenario; scenarios are backend_crash,"):
+    with pytest.raises(BadInput, match="neither a file nor a scenario; scenarios are agent_crash, backend_crash,"):
         find("backend_crush")
     with pytest.raises(BadInput, match="no such file"):
         find("no/such.py")
