@@ -89,7 +89,7 @@ def _images() -> Check:
     missing = [image.name for image in known if not image.present]
     if missing:
         found += f"; built when first needed: {', '.join(missing)}"
-    return Check("images", True, found, "lab images" if missing else "")
+    return Check("images", True, found, "lab images" if set(missing) & set(images.standard()) else "")
 
 
 def _machine(info: dict[str, Any]) -> Iterator[Check]:
