@@ -268,7 +268,9 @@ def _blows(history: History, truth: Truth, heal_ns: int) -> tuple[Blow, ...]:
     found: list[Blow] = []
     for event in history.of("fault.effective"):
         fields = event.fields
-        at = Interval(fields["after_ns"], fields["before_ns"])
+        # Who is asked for a switchover may answer when it is over: it strikes when it is asked.
+        asked = fields["fault"] == "switchover"
+        at = Interval(fields["after_ns"], fields["after_ns"] if asked else fields["before_ns"])
         if at.after_ns >= truth.end_ns:
             continue
         also = tuple(fields.get("also") or (fields.get("evidence") or {}).get("also") or ())

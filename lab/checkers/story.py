@@ -27,6 +27,7 @@ def sentences(history: History) -> list[str]:
         *_quiet_loss(books, falls),
         *_warned(books),
         *_two_primaries(history, database),
+        *_seen_by_registrar(history, database),
         *_kinds(database, falls),
         *_managed(history, database),
     ]
@@ -78,6 +79,18 @@ def _two_primaries(history: History, database: Database) -> Iterator[str]:
     fenced = after_fences(fences, splits)
     if fenced:
         yield f"{len(fenced)} writes were acknowledged by {fenced[0].node} although it had been fenced"
+
+
+def _seen_by_registrar(history: History, database: Database) -> Iterator[str]:
+    """That there were two primaries to choose from, when that was seen first."""
+    for event in history.of("registrar.saw"):
+        primaries = event.fields["primaries"]
+        if len(primaries) > 1 and database.truth.baseline_ns <= event.t_ns < database.truth.end_ns:
+            names = " and ".join(f"{node} (timeline {timeline})" for node, timeline in sorted(primaries))
+            newest = max(primaries, key=lambda one: one[1] or 0)[0]
+            at = after_strike(database, event.t_ns)
+            yield f"the registrar saw {len(primaries)} primaries {at}, {names}, and kept to {newest}"
+            return
 
 
 def _kinds(database: Database, falls: list[Waterfall]) -> Iterator[str]:

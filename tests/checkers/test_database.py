@@ -85,6 +85,13 @@ def test_a_timeline_that_is_told_late_is_the_promotions() -> None:
     assert (promotion.timeline, promotion.at.middle_ns) == (2, ns(6.8))
 
 
+def test_a_switchover_strikes_when_it_is_asked_for() -> None:
+    """Patroni answers when it is over."""
+    tale = WritesTale()
+    tale.strike("switchover", "postgres1", 7.0, leaves="alive", width_s=2.0)
+    assert database_of(tale.history()).t0_ns == ns(6.0)
+
+
 def test_a_cut_from_standbys_drops_nothing_of_the_clients() -> None:
     """Its evidence names whom it is cut off from."""
     tale = unfenced()

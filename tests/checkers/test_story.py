@@ -33,6 +33,17 @@ def test_the_route_with_no_outage_lost_the_most() -> None:
     )
 
 
+def test_two_primaries_that_the_registrar_saw() -> None:
+    """It takes the one on the highest timeline."""
+    tale = crashed()
+    tale.tell("registrar", "registrar.saw", 6.5, primaries=[])
+    tale.tell("registrar", "registrar.saw", 7.0, primaries=[["postgres2", 2], ["postgres1", 1]])
+    assert sentences(tale.history()) == [
+        "the registrar saw 2 primaries 1.000 s after the crash of postgres1, postgres1 (timeline 1) and postgres2 "
+        "(timeline 2), and kept to postgres2"
+    ]
+
+
 def test_warned_acknowledgements_are_told() -> None:
     """Also where none of them was lost."""
     tale = crashed().serve("postgres1", 2.0, until_s=2.1, warned=True)
