@@ -174,7 +174,7 @@ def test_what_a_killed_server_leaves_is_cleared(folders: Path) -> None:
 
 
 def test_a_change_lies_between_two_looks(tmp_path: Path) -> None:
-    """An event for what changed, none for an LSN; after_ns is when the look before was asked."""
+    """An event for what changed or was not seen for a while, none for an LSN; after_ns: the look before was asked."""
     events = SharedRecorder(tmp_path, "database/postgres2")
     watch = Watch(settings(), events)
     asked = []
@@ -185,10 +185,17 @@ def test_a_change_lies_between_two_looks(tmp_path: Path) -> None:
     ):
         asked.append(watch.answered_ns + 1)
         watch._take(seen, asked[-1])
+    late_ns = asked[-1] + S
+    watch._take(Observed("primary", 2, 40), late_ns)  # it was stopped meanwhile, and nothing has changed
     events.close()
     told = [event.fields for event in History.read(tmp_path.glob("*.jsonl")).of("database.state")]
-    assert [(one["state"], one["timeline"], one["lsn"]) for one in told] == [("standby", 1, 10), ("primary", 2, 30)]
-    assert told[1]["after_ns"] == asked[1] and told[1]["before_ns"] == watch.answered_ns
+    assert [(one["state"], one["timeline"], one["lsn"]) for one in told] == [
+        ("standby", 1, 10),
+        ("primary", 2, 30),
+        ("primary", 2, 40),
+    ]
+    assert told[2]["after_ns"] == late_ns
+    assert told[1]["after_ns"] == asked[1] and told[1]["before_ns"] <= watch.answered_ns
     assert watch.await_up(0.0) and watch.now.state == "primary"
 
 

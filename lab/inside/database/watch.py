@@ -22,6 +22,8 @@ BUSY_NS = 5 * MS
 BUSY_FOR_NS = 1 * S
 DOWN_FOR_NS = 50 * MS
 """The same for a server that does not accept connections yet: it makes a process, and a line, to say so each time."""
+SILENCE_NS = 500 * MS
+"""After so long without a look (this process, or the server, was stopped) the state is recorded again as it is."""
 
 
 class Watch:
@@ -95,14 +97,16 @@ class Watch:
         if changed:
             self._told = True
             self._busy_ns = self.answered_ns
-            self._record(seen)
+            self._record(seen, self._looked_ns)
+        elif asked_ns - self._looked_ns > SILENCE_NS:
+            self._record(seen, asked_ns)
         self._looked_ns = asked_ns
         self.now = seen
         if changed:
             with self._changed:
                 self._changed.notify_all()
 
-    def _record(self, seen: Observed) -> None:
+    def _record(self, seen: Observed, after_ns: int) -> None:
         self._events.record(
             "database.state",
             self.answered_ns,
@@ -114,6 +118,6 @@ class Watch:
             upstream=seen.upstream,
             receiving=seen.receiving,
             sync=len(seen.sync),
-            after_ns=self._looked_ns,
+            after_ns=after_ns,
             before_ns=self.answered_ns,
         )
