@@ -29,6 +29,7 @@ def sentences(history: History) -> list[str]:
         *_two_primaries(history, database),
         *_seen_by_registrar(history, database),
         *_kinds(database, falls),
+        *_late(database),
         *_managed(history, database),
     ]
 
@@ -107,6 +108,14 @@ def _kinds(database: Database, falls: list[Waterfall]) -> Iterator[str]:
         elif fall.censored:
             last = fall.steps[-1].name if fall.steps else "the outage"
             yield f"{fall.route}: no write was acknowledged again for as long as was watched; it was stuck in {last}"
+
+
+def _late(database: Database) -> Iterator[str]:
+    """A failover that no strike asked for any more."""
+    for promotion in database.promotions:
+        if promotion.at.after_ns >= database.heal_ns:
+            at = after_strike(database, promotion.at.middle_ns)
+            yield f"{promotion.node} was promoted {at}, when everything was being healed or had been"
 
 
 def _managed(history: History, database: Database) -> Iterator[str]:

@@ -61,6 +61,15 @@ def test_a_restart_in_place_says_so() -> None:
     assert sentences(tale.history()) == ["no failover: postgres1 was restarted in place after 1.30 s"]
 
 
+def test_a_failover_after_the_heal_is_told() -> None:
+    """Nothing held that would have asked for it."""
+    tale = crashed()
+    tale.promote("postgres3", 25.0, 3)
+    assert sentences(tale.history())[-1] == (
+        "postgres3 was promoted 19.000 s after the crash of postgres1, when everything was being healed or had been"
+    )
+
+
 def test_an_end_that_nobody_saw() -> None:
     """And where it is stuck."""
     tale = WritesTale()
