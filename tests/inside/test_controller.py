@@ -29,6 +29,8 @@ class World:
         self.up = dict.fromkeys(ADDRESSES, True)
         self.standby = {"postgres1": False, "postgres2": True, "postgres3": True}
         self.has = {"postgres2": 100, "postgres3": 200}
+        self.replays = 0
+        """How much more each has replayed whenever it is asked for that."""
         self.asked: list[tuple[str, str]] = []
         self.fences: list[Exception | None] = []
         self.fenced: list[tuple[str, str, tuple[str, ...]]] = []
@@ -63,7 +65,7 @@ class World:
         if "flush_lsn" in query:
             return [(150,)]
         if "replay_lsn" in query:
-            self.has[node] += 25
+            self.has[node] += self.replays
             return [(self.has[node],)]
         return [(self.standby[node],)]
 
@@ -219,6 +221,20 @@ def test_in_sync_the_new_primary_waits_for_those_that_are_left(tmp_path: Path, w
     assert ("postgres3", "alter system set synchronous_standby_names = ''") in world.asked
 
 
+def test_in_sync_a_standby_that_is_ahead_is_not_waited_for(tmp_path: Path, world: World) -> None:
+    """The first standby was promoted and had less: the other one cannot follow before it is rewound."""
+    run = Run(tmp_path, Rules(**FAST, sync_standbys=1, promote="first"))
+
+    async def act() -> None:
+        await run.until_doing("watching")
+        world.up["postgres1"] = False
+        await run.until("done")
+
+    carry_out(run, act)
+    assert run.of("promoted")["node"] == "postgres2"
+    assert run.of("degraded")["sync_standbys"] == 0
+
+
 def test_an_operator_acts_at_his_time(tmp_path: Path, world: World) -> None:
     """0.3 s after the first failed probe, though three failures took less."""
     run = Run(tmp_path, Rules(**FAST, operator_s=0.3))
@@ -236,7 +252,7 @@ def test_an_operator_acts_at_his_time(tmp_path: Path, world: World) -> None:
 
 def test_in_a_switchover_the_standby_has_everything_before_it_is_promoted(tmp_path: Path, world: World) -> None:
     """Read-only first; promoted only when it has replayed up to the old primary's last commit."""
-    world.has = {"postgres2": 100, "postgres3": 60}
+    world.has, world.replays = {"postgres2": 100, "postgres3": 60}, 25
     run = Run(tmp_path, Rules(**FAST))
 
     async def act() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 
 from lab.clock import S, now_ns
+from lab.inside.controller.promotion import REPLAYED
 from lab.inside.controller.server import Server
 from lab.inside.sql import Failed
 
@@ -24,7 +25,6 @@ _READ_ONLY = "select current_setting('default_transaction_read_only') = 'on', cl
 _WRITERS = """from pg_stat_activity join pg_roles on rolname = usename
     where backend_type = 'client backend' and not rolsuper and backend_start <= '{since}'"""
 _FLUSHED = "select pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint"
-_REPLAYED = "select pg_wal_lsn_diff(coalesce(pg_last_wal_replay_lsn(), '0/0'), '0/0')::bigint"
 
 
 async def stop_writes(server: Server) -> tuple[int, int, int]:
@@ -52,7 +52,7 @@ async def take_writes_again(server: Server) -> None:
 async def replayed(server: Server, position: int) -> None:
     """Return when a standby has replayed up to a position. Raises Failed when that takes too long."""
     give_up_ns = now_ns() + int(LIMIT_S * S)
-    while int((await server.rows(_REPLAYED))[0][0]) < position:
+    while int((await server.rows(REPLAYED))[0][0]) < position:
         await _pause(give_up_ns, f"{server.node} has not replayed what the old primary has")
 
 

@@ -23,6 +23,9 @@ _POSITION = """select case when pg_is_in_recovery() then greatest(
     pg_wal_lsn_diff(coalesce(pg_last_wal_receive_lsn(), '0/0'), '0/0'),
     pg_wal_lsn_diff(coalesce(pg_last_wal_replay_lsn(), '0/0'), '0/0'))::bigint end"""
 
+REPLAYED = "select pg_wal_lsn_diff(coalesce(pg_last_wal_replay_lsn(), '0/0'), '0/0')::bigint"
+"""Of a standby so far; of a primary the place where it left recovery, for ever."""
+
 
 async def positions(servers: Sequence[Server]) -> dict[str, int]:
     """Bytes of WAL that each standby has, asked of all at once; who is no standby or does not answer is left out."""
@@ -100,9 +103,8 @@ class Promotion:
         Not sooner: each setting is a file that is made durable, and on a busy disk that takes longer than a promotion.
         """
         others = [standby for standby in self.standbys if standby is not server]
-        left = await positions(others) if self.rules.sync_standbys else {}
         await asyncio.gather(
-            self._wait_for_those_left(server, sorted(left)), *(self._point(standby, server) for standby in others)
+            self._wait_for_those_left(server, others), *(self._point(standby, server) for standby in others)
         )
 
     async def _point(self, standby: Server, upstream: Server) -> None:
@@ -121,11 +123,14 @@ class Promotion:
             return  # who does not answer has no event: it follows nobody
         self.events.record("failover.repointed", node=standby.node, upstream=upstream.node)
 
-    async def _wait_for_those_left(self, server: Server, left: Sequence[str]) -> None:
+    async def _wait_for_those_left(self, server: Server, others: Sequence[Server]) -> None:
+        """Left is who can follow: a standby that has replayed more than the new primary had must be rewound first."""
         if not self.rules.sync_standbys:
             return
-        names, count = standby_names(self.rules.sync_method, self.rules.sync_standbys, left)
         try:
+            began = int((await server.rows(REPLAYED))[0][0])
+            left = [one.node for one in others if await _replayed_at_most(one, began)]
+            names, count = standby_names(self.rules.sync_method, self.rules.sync_standbys, left)
             await server.rows(f"alter system set synchronous_standby_names = {literal(names)}")
             await server.rows("select pg_reload_conf()")
         except Failed as error:
@@ -133,3 +138,10 @@ class Promotion:
             return
         if count < self.rules.sync_standbys:
             self.events.record("failover.degraded", sync_standbys=count)
+
+
+async def _replayed_at_most(server: Server, position: int) -> bool:
+    try:
+        return int((await server.rows(REPLAYED))[0][0]) <= position
+    except Failed:
+        return False
