@@ -85,6 +85,7 @@ def test_the_link_comes_with_a_lag_be_it_none() -> None:
 
 
 def test_ready_when_all_stream_from_the_first() -> None:
+    """Nothing lacks then."""
     assert Postgres().lacking(stack(primary("postgres2", "postgres3"), standby(), standby())) == []
 
 
@@ -99,6 +100,7 @@ def test_ready_when_all_stream_from_the_first() -> None:
     ],
 )
 def test_what_lacks_is_told(told: Any, sentence: str) -> None:
+    """Each server that is not as a trial begins has its sentence."""
     assert any(text.startswith(sentence) for text in Postgres().lacking(stack(*told)))
 
 

@@ -36,11 +36,13 @@ class TestConfiguration:
         assert synchronous_standby_names(sync) == "FIRST 2 (postgres1, postgres3)"
 
     def test_a_primary_follows_nobody(self) -> None:
+        """Without an upstream there is no primary_conninfo; what clients may and wait for is as the arm says."""
         told = conf(lab_conf(settings(commit="remote_apply", max_connections=60), None))
         assert "primary_conninfo" not in told
         assert (told["synchronous_commit"], told["max_connections"]) == ("remote_apply", "60")
 
     def test_only_replication_from_the_first_goes_through_the_link(self) -> None:
+        """A standby that follows anybody else goes straight there."""
         linked = settings("postgres3", link="10.0.0.9")
         assert "host=10.0.0.9 port=15431" in primary_conninfo(linked, "postgres1")
         assert "host=10.0.0.2 port=5432" in primary_conninfo(linked, "postgres2")
@@ -48,6 +50,7 @@ class TestConfiguration:
         assert "host=10.0.0.1 port=5432" in straight and "application_name=postgres3" in straight
 
     def test_settings_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a pod by its name; by hand the own address tells which server this is."""
         monkeypatch.setattr("lab.inside.database.settings.numbered", lambda *_: dict(ADDRESSES))
         monkeypatch.setattr("lab.inside.database.settings.address_of", lambda _: "10.0.0.9")
         monkeypatch.setattr("lab.inside.database.settings.own_address", lambda: "10.0.0.3")
@@ -60,16 +63,19 @@ class TestConfiguration:
 
 class TestAnswers:
     def test_lsn(self) -> None:
+        """Two hexadecimal halves are one number of bytes."""
         assert lsn_of(b"0/A90548") == 0xA90548
         assert lsn_of(b"2/10") == (2 << 32) + 16
         assert lsn_of(None) is None
 
     def test_a_primary(self) -> None:
+        """Its timeline stands in the name of the segment that it writes."""
         row = [b"f", b"off", b"00000003000000000000000A", b"0/A90548", None, b"1streamingsync", None, None, None]
         seen = read(row, settings().nodes, 1, ("postgres1", "postgres3"), ("postgres3",))
         assert (seen.state, seen.timeline, seen.upstream, seen.sync) == ("primary", 3, None, ("postgres3",))
 
     def test_a_fenced_primary_is_read_only(self) -> None:
+        """Out of recovery, but its sessions begin read-only."""
         row = [b"f", b"on", b"00000001000000000000000A", b"0/A90548", None, None, None, None, None]
         assert read(row, settings().nodes, 1, (), ()).state == "read_only"
 
@@ -98,16 +104,19 @@ class TestLines:
         ],
     )
     def test_meaning(self, text: str, what: str) -> None:
+        """Each message that a failover is made of has its word; all others have none."""
         line = lines.parse(f"2026-11-26 04:15:57.693 UTC [617] {text}")
         assert line is not None and line.what == what
 
     def test_stamp(self) -> None:
+        """The line\'s own stamp counts; what is no first line of a message is none at all."""
         line = lines.parse("1970-01-01 00:01:02.345 UTC [617] LOG:  received promote request")
         assert line is not None and line.wall_ns == 62_345 * MS
         assert lines.parse("\tIs the server running on that host?") is None
         assert lines.parse("2026-11-26 04:15:57,693 INFO: no action") is None
 
     def test_what_repeats_is_told_once_a_second(self) -> None:
+        """Clients that are refused again and again are one event, not a thousand."""
         now = [0]
         notable = lines.Notable(lambda: now[0])
         refused = lines.Line("FATAL", "the database system is starting up", 0, "fatal")
