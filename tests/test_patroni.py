@@ -41,7 +41,7 @@ def test_a_crash_is_the_session_less_a_heartbeat_plus_ticks() -> None:
     assert span(found["detection"]) == (19.0, 21.5)
     assert found["detection"].expected_s == pytest.approx(20.25)
     assert found["detection"].moved_by == "ttl_s (20)"
-    assert span(found["promotion"]) == (0.0, 0.5)
+    assert span(found["promotion"]) == (0.0, 0.8)
 
 
 def test_only_synchronous_commits_wait_for_another_standby() -> None:
@@ -63,7 +63,7 @@ def test_a_capped_session_counts_instead_of_ttl() -> None:
 @pytest.mark.parametrize("change", ["power_loss", "pause", "partition"])
 def test_who_is_silent_keeps_candidates_waiting(change: str) -> None:
     """They ask the old leader's REST API first, and wait 2 s for it."""
-    assert span(phases(Patroni(session_s=4).bounds(change))["promotion"]) == (2.0, 2.5)
+    assert span(phases(Patroni(session_s=4).bounds(change))["promotion"]) == (2.0, 2.8)
 
 
 def test_long_rounds_are_bridged_by_pings() -> None:
@@ -76,7 +76,7 @@ def test_candidates_may_need_another_round_while_the_old_leader_writes_on() -> N
     """Only its Patroni died: each candidate may find the other one ahead; and nobody fails at once."""
     found = phases(beside(Patroni()).bounds("crash_manager"))
     assert span(found["detection"]) == (17.5, 21.5)
-    assert span(found["promotion"]) == (0.0, 1.5)
+    assert span(found["promotion"]) == (0.0, 1.8)
 
 
 def test_a_postgres_alone_is_started_where_it_is() -> None:
