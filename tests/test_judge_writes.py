@@ -175,7 +175,9 @@ def test_never_two_primaries() -> None:
     assert answer.answer == "no"
     assert answer.sentence == (
         "async: 200 of 2,299 writes after a promotion acknowledged by a losing primary in 1 trial "
-        "(most: 200 in trial 1, multi_host), asked was total <= 0"
+        "(most: 200 in trial 1, multi_host), asked was total <= 0. Split brain on multi_host: after postgres2 had been "
+        "promoted (1.000 s after the partition of postgres1) it acknowledged 2099 writes, and postgres1 200 beside it, "
+        "between 1.007 and 2.997 s after the partition of postgres1"
     )
     assert asked(objective, judged(crashed())).answer == "yes"
     quiet = asked(objective, judged(WritesTale()))
@@ -196,6 +198,14 @@ def test_means_medians_and_differences() -> None:
     assert answer.answer == "yes"
     assert "paired over 4 trials of 1 crash" in answer.sentence
     assert "async is faster here" in answer.sentence
+
+
+def test_less_is_not_faster_where_seconds_are_a_loss() -> None:
+    """The words of a comparison fit what is compared."""
+    trials = [judged(crashed(lost_s=n / 20), repeat=n) for n in range(1, 5)]
+    others = [judged(crashed(lost_s=1 + n / 20), arm="sync", repeat=n) for n in range(1, 5)]
+    (answer,) = run_of_writes(*trials, *others, objectives=[difference(lost_s, "sync", "async") > 0]).objectives
+    assert answer.sentence.endswith("async comes to less here.")
 
 
 # -- what reports are given --------------------------------------------------------------------------------------------

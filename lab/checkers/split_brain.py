@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from lab.checkers.database import Database, Promotion, database_of
 from lab.checkers.ledger import RouteLedger, Write, ledgers_of
+from lab.checkers.losses import after_strike, between
 from lab.checkers.truth import Ref, S
 from lab.history import History
 from lab.measures import split_brain_s, split_brain_writes
@@ -68,6 +69,7 @@ def check(history: History) -> Verdict:
             float(len(split.losing)),
             evidence=(promoted, *(write.ref for write in split.losing[:EVIDENCE])),
             route=split.ledger.label,
+            why=split_words(database, split),
         )
         for split in splits
         if split.ledger.writes
@@ -105,6 +107,21 @@ def window_s_of(database: Database, losing: list[Write]) -> float:
         if (newest := database.promoted_by(write.done_ns)) is not None
     ]
     return max(windows, default=0.0)
+
+
+def split_words(database: Database, split: RouteSplit) -> str:
+    """Who acknowledged beside whom, and when; "" where nobody did."""
+    newest = replaced(database, split.losing)
+    if newest is None:
+        return ""
+    by = Counter(write.node or "" for write in split.losing)
+    who = " and ".join(f"{node} {count}" for node, count in by.most_common())
+    when = between(database, split.losing[0].done_ns, split.losing[-1].done_ns)
+    return (
+        f"Split brain on {split.ledger.label}: after {newest.node} had been promoted "
+        f"({after_strike(database, newest.at.middle_ns)}) it acknowledged {split.by_node.get(newest.node, 0)} writes, "
+        f"and {who} beside it, {when}"
+    )
 
 
 def replaced(database: Database, losing: list[Write]) -> Promotion | None:

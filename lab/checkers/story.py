@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from lab.checkers.books import Book, books_of, unsettled
 from lab.checkers.database import Database, database_of
-from lab.checkers.losses import after_strike, between, loss_words
+from lab.checkers.losses import after_strike, loss_words
 from lab.checkers.outage import waterfalls
 from lab.checkers.rows import reads_of
-from lab.checkers.split_brain import after_fences, fences_of, replaced, splits_of
+from lab.checkers.split_brain import after_fences, fences_of, split_words, splits_of
 from lab.checkers.waterfall import RESTART
 from lab.history import History
 from lab.result import Waterfall
@@ -64,18 +63,7 @@ def _warned(books: list[Book]) -> Iterator[str]:
 
 def _two_primaries(history: History, database: Database) -> Iterator[str]:
     splits = splits_of(history, database)
-    for split in splits:
-        newest = replaced(database, split.losing)
-        if newest is None:
-            continue
-        by = Counter(write.node or "" for write in split.losing)
-        who = " and ".join(f"{node} {count}" for node, count in by.most_common())
-        when = between(database, split.losing[0].done_ns, split.losing[-1].done_ns)
-        new = split.by_node.get(newest.node, 0)
-        yield (
-            f"split brain on {split.ledger.label}: after {newest.node} had been promoted "
-            f"({after_strike(database, newest.at.middle_ns)}) it acknowledged {new} writes, and {who} beside it, {when}"
-        )
+    yield from (words for split in splits if (words := split_words(database, split)))
     fences = fences_of(history, database)
     fenced = after_fences(fences, splits)
     if fenced:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lab.judge.answers import Asked, Range, number
 from lab.judge.arms import covered, seen_in
 from lab.judge.words import change_noun, many, quantity, short, span
-from lab.measures import WRITES, Measure
+from lab.measures import WRITES, Measure, lost_s, split_brain_s
 from lab.result import Difference, Estimate, ObjectiveResult, TrialResult
 from lab.statistics import LEAST, Paired, holm, paired
 from lab.verdict import Valid
@@ -72,6 +72,8 @@ class Comparison:
         if self.zero:
             return f"{self.first} - {self.second} is {'below' if below else 'above'} {self.zero:g} here."
         less = self.first if below else self.second
+        if self.measure in (lost_s, split_brain_s):
+            return f"{less} comes to less here."
         if self.measure.unit == "s":
             return f"{less} is faster here."
         return f"{less} has fewer {short(self.measure.name)} here."

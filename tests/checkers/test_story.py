@@ -27,7 +27,7 @@ def test_the_route_with_no_outage_lost_the_most() -> None:
         "haproxy was without service for 3.00 s and lost 0"
     )
     assert told[2] == (
-        "split brain on multi_host: after postgres2 had been promoted (1.000 s after the partition of postgres1) it "
+        "Split brain on multi_host: after postgres2 had been promoted (1.000 s after the partition of postgres1) it "
         "acknowledged 2099 writes, and postgres1 200 beside it, between 1.005 and 2.995 s after the partition of "
         "postgres1"
     )
