@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -59,6 +60,8 @@ class Arm:
 
     def __init__(self, name: str, *systems: System, routes: Sequence[ClientRoute] = ()) -> None:
         object.__setattr__(self, "name", name)
+        # Each arm has copies of its own: what a system promises may depend on those that it stands beside.
+        systems = tuple(copy(system) if hasattr(system, "check_beside") else system for system in systems)
         object.__setattr__(self, "systems", systems)
         object.__setattr__(self, "routes", tuple(routes))
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():

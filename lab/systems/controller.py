@@ -77,11 +77,6 @@ class Controller:
     def check_beside(self, systems: Sequence[System], routes: Sequence[ClientRoute]) -> None:
         """Whether the arm has what it needs. Raises BadInput."""
         attach_s = check_failover("Controller", systems)
-        if self._attach_s not in (None, attach_s):
-            raise BadInput(
-                "Controller: one Controller(...) value stands beside a Postgres in sync and one that is not, and its "
-                "bounds depend on it: write one for each arm"
-            )
         object.__setattr__(self, "_attach_s", attach_s)
 
     @property

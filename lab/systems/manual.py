@@ -37,11 +37,6 @@ class Manual:
         if any(system.name == "controller" for system in systems):
             raise BadInput("Manual and Controller would both promote standbys: one of them has to go")
         attach_s = node.check_failover("Manual", systems)
-        if self._attach_s not in (None, attach_s):
-            raise BadInput(
-                "Manual: one Manual(...) value stands beside a Postgres in sync and one that is not, and its bounds "
-                "depend on it: write one for each arm"
-            )
         object.__setattr__(self, "_attach_s", attach_s)
 
     @property
