@@ -216,7 +216,7 @@ def test_in_sync_the_new_primary_waits_for_those_that_are_left(tmp_path: Path, w
         await run.until("done")
 
     carry_out(run, act)
-    assert run.kinds() == ["detected", "chosen", "promoting", "promoted", "degraded", "done"]
+    assert run.kinds() == ["detected", "chosen", "degraded", "promoting", "promoted", "done"]
     assert run.of("degraded")["sync_standbys"] == 0
     assert ("postgres3", "alter system set synchronous_standby_names = ''") in world.asked
 

@@ -49,6 +49,8 @@ class Promotion:
         self.rules = rules
         self.events = events
         self.standbys = [server for server in servers.values() if server.node != old and not server.left]
+        self._candidates: dict[str, int] = {}
+        self._names: str | None = None
 
     async def choose(self) -> Server | None:
         """The standby to promote, recorded; None where no standby answers. To be asked right before it is promoted.
@@ -58,7 +60,7 @@ class Promotion:
         """
         chosen: str | None = None
         for _ in range(3):
-            candidates = await positions(self.standbys)
+            candidates = self._candidates = await positions(self.standbys)
             found = best(candidates, self.rules.promote)
             if found is None:
                 return None
@@ -69,7 +71,14 @@ class Promotion:
         return next(server for server in self.standbys if server.node == chosen)
 
     async def promote(self, server: Server) -> None:
-        """Promote it; returns at the instant at which it is no longer in recovery. Raises Failed."""
+        """Promote it; returns at the instant at which it is no longer in recovery. Raises Failed.
+
+        Where fewer standbys are left than it should wait for, it is told so before: promoted, it takes writes.
+        """
+        has = self._candidates.get(server.node, 0)
+        left = [node for node, had in self._candidates.items() if node != server.node and had <= has]
+        if len(left) < self.rules.sync_standbys:
+            await self._let_wait_for(server, left)
         self.events.record("failover.promoting", node=server.node)
         await server.rows("select pg_promote(wait => false)")
         give_up_ns = now_ns() + int(PROMOTION_LIMIT_S * S)
@@ -98,9 +107,9 @@ class Promotion:
 
     async def settle(self, server: Server) -> None:
         """After it was promoted: every standby that answers receives from it, straight, whatever its way was before,
-        and in sync it waits for no more of them than there are.
+        and in sync it waits for those.
 
-        Not sooner: each setting is a file that is made durable, and on a busy disk that takes longer than a promotion.
+        Not before it: each setting is a file that is made durable, and on a busy disk that takes longer than all else.
         """
         others = [standby for standby in self.standbys if standby is not server]
         await asyncio.gather(
@@ -109,12 +118,11 @@ class Promotion:
 
     async def _point(self, standby: Server, upstream: Server) -> None:
         try:
-            now, in_recovery = (await standby.rows("select current_setting('primary_conninfo'), pg_is_in_recovery()"))[
-                0
-            ]
+            found = await standby.rows("select current_setting('primary_conninfo'), pg_is_in_recovery()")
+            before, in_recovery = found[0]
             if not in_recovery:
                 return
-            told = conninfo_to_dict(str(now)) or {"user": "repl", "application_name": standby.node}
+            told = conninfo_to_dict(str(before)) or {"user": "repl", "application_name": standby.node}
             told.pop("hostaddr", None)
             wanted = make_conninfo("", **{**told, "host": upstream.address, "port": PORT})
             await standby.rows(f"alter system set primary_conninfo = {literal(wanted)}")
@@ -129,13 +137,17 @@ class Promotion:
             return
         try:
             began = int((await server.rows(REPLAYED))[0][0])
-            left = [one.node for one in others if await _replayed_at_most(one, began)]
-            names, count = standby_names(self.rules.sync_method, self.rules.sync_standbys, left)
-            await server.rows(f"alter system set synchronous_standby_names = {literal(names)}")
-            await server.rows("select pg_reload_conf()")
+            await self._let_wait_for(server, [one.node for one in others if await _replayed_at_most(one, began)])
         except Failed as error:
             self.events.record("failover.stuck", why=f"{server.node} still waits for standbys that are gone: {error}")
+
+    async def _let_wait_for(self, server: Server, left: Sequence[str]) -> None:
+        names, count = standby_names(self.rules.sync_method, self.rules.sync_standbys, left)
+        if names == self._names:
             return
+        await server.rows(f"alter system set synchronous_standby_names = {literal(names)}")
+        await server.rows("select pg_reload_conf()")
+        self._names = names
         if count < self.rules.sync_standbys:
             self.events.record("failover.degraded", sync_standbys=count)
 
