@@ -82,10 +82,7 @@ class _Way:
         check_number(owner, "deadline_s", self.deadline_s, above=0)
         check_number(owner, "tcp_user_timeout_s", self.tcp_user_timeout_s, above=0)
         check_whole(owner, "retries", self.retries, least=0)
-        whole = isinstance(self.connect_timeout_s, int | float) and self.connect_timeout_s == int(
-            self.connect_timeout_s
-        )
-        if isinstance(self.connect_timeout_s, bool) or not whole or self.connect_timeout_s < LEAST_CONNECT_S:
+        if type(self.connect_timeout_s) is not int or self.connect_timeout_s < LEAST_CONNECT_S:
             raise BadInput(
                 f"{owner}: connect_timeout_s={self.connect_timeout_s!r} must be whole seconds, at least "
                 f"{LEAST_CONNECT_S}: libpq knows no fractions and takes 1 for 2; tcp_user_timeout_s ends a connection "

@@ -39,7 +39,7 @@ class SqlWriters:
     @property
     def deadline_s(self) -> float:
         """Of a route that says nothing else: each has its own."""
-        return 1.0
+        return 0.3
 
     @property
     def compose_files(self) -> tuple[str, ...]:

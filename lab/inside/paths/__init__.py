@@ -26,15 +26,11 @@ class Target(NamedTuple):
     read_write: bool = False
     """Whether a server that takes no writes is passed over (target_session_attrs=read-write)."""
 
-    def conninfo(self, **more: object) -> str:
-        """As libpq takes it. Addresses are given beside the names, so that nobody has to resolve one."""
-        parts: dict[str, object] = {
-            "host": ",".join(name for name, _ in self.hosts),
-            "hostaddr": ",".join(address for _, address in self.hosts),
-            "port": self.port,
-            **({"target_session_attrs": "read-write"} if self.read_write else {}),
-            **more,
-        }
+    def conninfo(self, host: tuple[str, str], **more: object) -> str:
+        """One of the hosts as libpq takes it. Its address is given beside its name: nobody has to resolve it."""
+        name, address = host
+        only = {"target_session_attrs": "read-write"} if self.read_write else {}
+        parts = {"host": name, "hostaddr": address, "port": self.port, **only, **more}
         return " ".join(f"{name}='{value}'" for name, value in parts.items())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +10,8 @@ from contextlib import suppress
 import gevent
 import psycopg
 from gevent.monkey import get_original
+from psycopg.generators import connect
+from psycopg.waiting import wait_conn
 
 from lab.inside.paths import Target
 from lab.inside.writing.conduct import Conduct
@@ -36,6 +37,9 @@ _WORDS = (
 )
 """What libpq says of a connection that did not come to be, and the word that we record for it."""
 
+WAKE_S = 0.1
+"""How often psycopg looks whether it still waits for something."""
+
 WARNS_AT = "SyncRepWaitForLSN"
 """The server's function that gives up waiting for standbys; its message is translated, its name is not."""
 
@@ -45,32 +49,39 @@ class Unconnected(Exception):
 
 
 def open_line(target: Target, conduct: Conduct, label: str, nodes: Mapping[str, str]) -> Line:
-    """A new connection. `nodes` has the node of each address. Raises Unconnected."""
-    conninfo = target.conninfo(
-        dbname=conduct.database,
-        user=conduct.user,
-        connect_timeout=int(conduct.connect_timeout_s),
-        tcp_user_timeout=int(conduct.tcp_user_timeout_s * 1000),
-        sslmode="disable",
-        gssencmode="disable",
-        application_name=f"writers {label}",
-    )
-    pooled = conduct.hold == "pooled"
-    try:
-        connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=5 if pooled else None)
-    except psycopg.Error as error:
-        raise Unconnected(in_words(str(error))) from None
-    return Line(connection, nodes.get(connection.info.hostaddr))
+    """A connection to the first host that takes it. `nodes` has the node of each address. Raises Unconnected.
+
+    The hosts are tried one by one, as psycopg does it with a list (libpq's own walk knows no timeout unless it blocks),
+    but without its taking apart and putting together of the string, which costs as much as the rest.
+    """
+    words: dict[str, None] = {}
+    for host in target.hosts:
+        conninfo = target.conninfo(
+            host,
+            dbname=conduct.database,
+            user=conduct.user,
+            tcp_user_timeout=int(conduct.tcp_user_timeout_s * 1000),
+            sslmode="disable",
+            gssencmode="disable",
+            application_name=f"writers {label}",
+        )
+        try:
+            pgconn = wait_conn(connect(conninfo), interval=WAKE_S, timeout=conduct.connect_timeout_s)
+        except psycopg.Error as error:
+            words[in_words(str(error))] = None
+            continue
+        connection: psycopg.Connection[tuple[object, ...]] = psycopg.Connection(pgconn)
+        connection.autocommit = True
+        if conduct.hold == "reconnecting":
+            connection.prepare_threshold = None
+        return Line(connection, nodes.get(host[1]))
+    raise Unconnected(", ".join(words))
 
 
 def in_words(text: str) -> str:
-    """Why a connection did not come to be, for each host once: "refused, read_only"."""
-    lines = [line for line in text.splitlines() if re.match(r"- host:", line)] or [text]
-    found = []
-    for line in lines:
-        lower = line.lower()
-        found.append(next((word for part, word in _WORDS if part in lower), line.strip().splitlines()[0][:120]))
-    return ", ".join(dict.fromkeys(found))
+    """Why a connection did not come to be: "refused"; what has no word of its own as libpq says it."""
+    lower = text.lower()
+    return next((word for part, word in _WORDS if part in lower), text.strip().partition("\n")[0][:120])
 
 
 class Line:

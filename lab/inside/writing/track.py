@@ -22,6 +22,8 @@ from lab.inside.writing.worker import Worker
 
 REMADE_S = 0.2
 """Before a path that failed is made again."""
+READING_S = 1.0
+"""How long one reading may take: the first one of another server is of everything."""
 
 
 class Track:
@@ -64,7 +66,7 @@ class Track:
         self.reader = Reader(
             self.label,
             float(message.get("read_every_s", 0.2)),
-            self._conduct.deadline_s,
+            max(READING_S, self._conduct.deadline_s),
             self.pool.pace,
             self.connect,
             self._node_of,
