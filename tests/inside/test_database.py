@@ -172,6 +172,15 @@ def test_a_used_data_directory_becomes_the_baked_one_again(folders: Path) -> Non
     assert content(data) == content(baked)
 
 
+def test_an_unpacking_that_was_cut_short_leaves_nothing_to_start_from(folders: Path) -> None:
+    """What was half written lies elsewhere, and is made whole the next time."""
+    (folders / "wiped" / "base").mkdir(parents=True)
+    (folders / "wiped" / "PG_VERSION").write_text("PG_")
+    assert not storage.is_there()
+    storage.unpack()
+    assert storage.is_there() and content(folders / "data") == content(folders / "baked")
+
+
 def test_what_a_killed_server_leaves_is_cleared(folders: Path) -> None:
     """Its pid may be another process's by now."""
     storage.unpack()
