@@ -136,3 +136,11 @@ def test_the_leader_key_is_told_when_it_changes(tmp_path: Path) -> None:
     told = [(event["leader"], event["session"]) for event in events(tmp_path, "leader.key")]
     assert told == [(None, None), ("postgres1", "0x10001"), (None, None), ("postgres2", "0x10002")]
     assert watcher.answer({"do": "status"}) == {"ok": True, "connected": False, "leader": "postgres2"}
+
+
+def test_nobody_asks_patroni_for_its_cluster() -> None:
+    """GET /cluster reads ZooKeeper and so prolongs the leader's session: asked before a fault, it moves the result."""
+    lab = Path(patroni.__file__).parents[2]
+    for path in lab.rglob("*.py"):
+        assert '"/cluster' not in path.read_text(), path
+    assert "/cluster" not in haproxy.configuration({"postgres1": "10.0.0.1"}, {})
