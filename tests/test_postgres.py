@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.errors import BadInput, NodeLost
-from lab.systems import Postgres
+from lab.systems import Controller, Patroni, Postgres
 
 UPSTREAM = "postgres1"
 
@@ -82,6 +82,13 @@ def test_the_link_comes_with_a_lag_be_it_none() -> None:
     assert linked.compose_files == ("postgres.yaml", "link.yaml") and linked.environment["LAB_LAG_MS"] == "0"
     assert ("toxiproxy", "link") in linked.nodes and ("toxiproxy", "link") not in straight.nodes
     assert [node for node, role in straight.nodes if role == "postgres"] == ["postgres1", "postgres2", "postgres3"]
+
+
+def test_patroni_would_pass_the_link_by() -> None:
+    """Its standbys connect to the leader straight, so a lag would be promised that is not there."""
+    Postgres(lag_ms=100).check_beside([Controller()], [])
+    with pytest.raises(BadInput, match="lag_ms=100 has no effect beside Patroni"):
+        Postgres(lag_ms=100).check_beside([Patroni()], [])
 
 
 def test_ready_when_all_stream_from_the_first() -> None:

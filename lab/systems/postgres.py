@@ -99,7 +99,12 @@ class Postgres:
         return told | {"max_connections": self.max_connections}
 
     def check_beside(self, systems: Sequence[System], routes: Sequence[ClientRoute]) -> None:
-        """Nothing that it needs beside it."""
+        """Raises BadInput where the link would be passed by."""
+        if self.lag_ms is not None and any(system.name == "patroni" for system in systems):
+            raise BadInput(
+                f"Postgres: lag_ms={self.lag_ms:g} has no effect beside Patroni, whose standbys connect to the leader "
+                "straight; leave lag_ms out or use Controller()"
+            )
 
     def route(self) -> Route | None:
         return None
