@@ -14,7 +14,7 @@ from lab.systems import HaProxy, Patroni, Postgres, ZooKeeper
 
 dcs = ZooKeeper(servers=1, session_timeout_s=10, tick_s=1)
 patroni = Patroni(ttl_s=20, loop_wait_s=1, retry_timeout_s=3)
-routes = [MultiHost(), ByHaProxy()]
+routes = (MultiHost(), ByHaProxy())
 asynchronous = Arm("async", Postgres(standbys=2), dcs, patroni, HaProxy(), routes=routes)
 synchronous = Arm("sync", Postgres(standbys=2, replication="sync"), dcs, patroni, HaProxy(), routes=routes)
 
