@@ -30,6 +30,17 @@ def ensemble() -> str:
     return ",".join(f"zookeeper{number}:2181" for number in range(1, count + 1))
 
 
+def read(data: bytes | None) -> tuple[Target | None, str]:
+    """Where the znode's content sends a client, or None and why."""
+    if not data:
+        return None, "zookeeper: nobody is the primary"
+    try:
+        told = json.loads(data)
+        return Target(((told["node"], told["address"]),), int(told["port"])), ""
+    except (ValueError, KeyError, TypeError) as error:
+        return None, f"zookeeper: {error!r}"
+
+
 class ZooKeeper:
     """Settings: hosts ("zookeeper1:2181,..."; empty: the stack's), path of the znode, session_timeout_s."""
 
@@ -57,12 +68,7 @@ class ZooKeeper:
 
     def _told(self, data: bytes | None, *_: object) -> None:
         before = self._found
-        try:
-            told = json.loads(data) if data else {}
-            self._found = Target(((told["node"], told["address"]),), int(told["port"])) if told.get("node") else None
-            self._why = "zookeeper: nobody is the primary"
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            self._found, self._why = None, f"zookeeper: {error!r}"
+        self._found, self._why = read(data)
         if self._found != before:
             self._learned(self._found.hosts[0][0] if self._found is not None else None)
 
