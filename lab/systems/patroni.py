@@ -38,7 +38,7 @@ HANDOVER_S = 1.4
 TAKEOVER_S = 0.3
 """The candidate that waits for it takes the key and is promoted."""
 NOTICE_S = 1.5
-"""A dead Patroni is missed first by whoever asks its REST API: HAProxy, a check or two later."""
+"""HAProxy misses a dead Patroni within this, a check or two later."""
 
 CRASHES = frozenset({"crash"})
 SILENT = frozenset({"power_loss", "pause", "partition"})
@@ -101,11 +101,6 @@ class Patroni:
             raise BadInput("Patroni keeps a Postgres, and there is none: add Postgres(...) before it")
         if others := [name for name in ("controller", "manual") if name in by_name]:
             raise BadInput(f"Patroni and {others[0]} would both promote standbys: one of them has to go")
-        if by_name["postgres"].settings.get("lag_ms") is not None:
-            raise BadInput(
-                "Patroni tells standbys itself from whom to stream, so a lag on the way is not supported with it: "
-                "leave Postgres' lag_ms out, or take Controller() for the failover"
-            )
         if "zookeeper" not in by_name:
             raise BadInput("Patroni keeps its leader key in ZooKeeper, and there is none: add ZooKeeper(...)")
         # An arm's systems are its own copies (lab.scenario), so this is about no other arm.
@@ -166,9 +161,11 @@ class Patroni:
         if change == "vanish":  # whether an address that is gone is unreachable or silent is up to the kernel
             return self._failover(0.0, Phase("promotion", 0.0, REST_TIMEOUT_S + PROMOTION_S))
         if change == "crash_manager":
-            # The old leader's WAL flows on: each candidate may find that the other is ahead, and try in the next round.
+            # Nothing fails until somebody asks its REST API, and for clients that do not perhaps only when commits hang
+            # for the standby that left. The old leader's WAL flows on meanwhile: each candidate may find that the other
+            # one is ahead, and try again in the next round.
             high_s = self.loop_wait_s + PROMOTION_S
-            return self._failover(NOTICE_S, Phase("promotion", 0.0, high_s, self._loop))
+            return self._failover(self.granted_s, Phase("promotion", 0.0, high_s, self._loop))
         if change == "crash_postmaster":
             high_s = 2 * self.loop_wait_s + RESTART_S
             mean_s = self.loop_wait_s + RESTART_S / 2
@@ -183,7 +180,7 @@ class Patroni:
         session_s, tick_s, beat_s = self.granted_s, self.tick_s, self.heartbeat_s
         moved_by = f"ttl_s ({self.ttl_s})" if self.session_s is None else f"session_s ({self.session_s:g})"
         low_s = max(0.0, session_s - beat_s - unnoticed_s)
-        mean_s = max(low_s, session_s - beat_s / 2 + tick_s * 3 / 4 - unnoticed_s / 2)
+        mean_s = session_s - beat_s / 2 + tick_s * 3 / 4 - min(unnoticed_s, NOTICE_S) / 2
         detection = Phase("detection", low_s, session_s + 1.5 * tick_s, moved_by, mean_s)
         return Bounds((detection, promotion, self._writable))
 
