@@ -18,6 +18,8 @@ from lab.protocols import Fields, Phase, System
 LEAST_CONNECT_S = 2
 SYN_S = 1.0
 """tcp_user_timeout ends a connect() to a silent host at the first SYN that is sent again, so not before this."""
+SYN_LATE_S = 0.05
+"""How much later than tcp_user_timeout the kernel ends such a connect(): 20 ms measured."""
 AGAIN_S = 0.1
 """The pause after a failure, a connection to somebody who answers, and the write itself."""
 PUBLICATION_S = 0.02
@@ -127,16 +129,17 @@ class _Way:
 
     # -- what the settings promise -------------------------------------------------------------------------------
 
-    @property
-    def silent_connect_s(self) -> float:
-        """How long a connection to a host that answers nothing is waited for."""
-        return min(float(self.connect_timeout_s), max(SYN_S, self.tcp_user_timeout_s) + WATCH_S)
+    def _doomed(self, change: str) -> tuple[float, str]:
+        """How long a connection to the old primary is waited for in vain, and the setting that moves that.
 
-    @property
-    def _silent_by(self) -> str:
-        if self.connect_timeout_s <= max(SYN_S, self.tcp_user_timeout_s):
-            return f"connect_timeout_s ({self.connect_timeout_s:g})"
-        return f"tcp_user_timeout_s ({self.tcp_user_timeout_s:g})"
+        The kernel of a paused server takes connections all the same, so only connect_timeout_s ends those.
+        """
+        silent_s = max(SYN_S, self.tcp_user_timeout_s)
+        if change not in UNREACHABLE:
+            return 0.0, ""
+        if change == "pause" or self.connect_timeout_s <= silent_s:
+            return float(self.connect_timeout_s), f"connect_timeout_s ({self.connect_timeout_s:g})"
+        return silent_s + SYN_LATE_S, f"tcp_user_timeout_s ({self.tcp_user_timeout_s:g})"
 
     def _stuck_s(self, change: str, systems: Sequence[System]) -> float:
         """How long a write that was sent to the old primary may still be waited for when a new one is writable."""
@@ -144,11 +147,16 @@ class _Way:
             return 0.0
         mechanisms = [system for system in systems if getattr(system, "fails_over", False)]
         found = next((bounds for system in mechanisms if (bounds := system.bounds(change)) is not None), None)
-        return max(0.0, self.deadline_s - (found.low_s if found is not None else 0.0))
+        held_s = {
+            "close": self.deadline_s,
+            "cancel": self.deadline_s + self.connect_timeout_s,  # then a cancel that nobody answers is given up
+            "wait": max(self.deadline_s, self.tcp_user_timeout_s + SYN_S),  # as long as nobody acknowledges packets
+        }[self.on_deadline]
+        return max(0.0, held_s - (found.low_s if found is not None else 0.0))
 
-    def _client(self, change: str, systems: Sequence[System], doomed_s: float, doomed_by: str) -> Phase:
+    def _client(self, change: str, systems: Sequence[System], doomed: tuple[float, str]) -> Phase:
         """The last phase of a client that goes to the old primary until it is told, or has walked past it."""
-        stuck_s = self._stuck_s(change, systems)
+        stuck_s, (doomed_s, doomed_by) = self._stuck_s(change, systems), doomed
         if change not in UNREACHABLE:
             return Phase("client", 0.0, AGAIN_S)
         moved_by = f"deadline_s ({self.deadline_s:g})" if stuck_s > doomed_s else doomed_by
@@ -176,8 +184,12 @@ class MultiHost(_Way):
     default_name: ClassVar[str] = "multi_host"
 
     def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...]:
-        """Nobody tells it: it walks the list again and again, past a dead first host each time."""
-        return (self._client(change, systems, self.silent_connect_s, self._silent_by),)
+        """Nobody tells it: it walks the list again and again, past a dead first host each time.
+
+        What is promised is for a pool. Whoever connects anew for every write goes past a silent first host every time,
+        and keeps up only with a pool of rate_per_s times that long; else it ends when that host answers again.
+        """
+        return (self._client(change, systems, self._doomed(change)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +204,7 @@ class ByDns(_Way):
     def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...]:
         """The record, the nameservers, then the caches of resolver and client, and a connection begun too early."""
         ttl_s = float(_registrar(systems).get("ttl_s", 0))
-        doomed_s = self.silent_connect_s if change in UNREACHABLE else 0.0
+        doomed_s, _ = self._doomed(change)
         cache_s = max(ttl_s + CLIENT_CLOCK_S, self._stuck_s(change, systems))
         return (
             _publication(systems),
@@ -215,7 +227,7 @@ class ByZooKeeper(_Way):
         return (
             _publication(systems),
             Phase("propagation", 0.0, WATCH_S),
-            self._client(change, systems, self.silent_connect_s, self._silent_by),
+            self._client(change, systems, self._doomed(change)),
         )
 
 
@@ -236,9 +248,8 @@ class ByHaProxy(_Way):
         settings: Fields = next((system.settings for system in systems if system.name == "haproxy"), {})
         fast_s = float(settings.get("fast_interval_s", 0.0))
         high_s = int(settings.get("rise", 1)) * fast_s + AGAIN_S
+        connect_by = f"connect_timeout_s ({self.connect_timeout_s:g})"  # HAProxy itself takes the connection at once
         return (
             Phase("publication", 0.0, high_s, f"fast_interval_s ({fast_s:g})"),
-            self._client(
-                change, systems, float(self.connect_timeout_s), f"connect_timeout_s ({self.connect_timeout_s:g})"
-            ),
+            self._client(change, systems, (float(self.connect_timeout_s), connect_by)),
         )

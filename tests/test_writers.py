@@ -130,16 +130,19 @@ def test_silence_costs_the_rest_of_the_deadline_and_a_connection_that_nobody_ans
     assert spans(patient, "power_loss") == {"client": (0, 1.0 + 1.55 + 0.1)}
     assert spans(patient, "power_loss", Beside("controller", low_s=0.6)) == {"client": (0, 0.4 + 1.55 + 0.1)}
     assert spans(patient, "power_loss", Beside("controller", low_s=9)) == {"client": (0, 1.55 + 0.1)}
+    assert spans(MultiHost(deadline_s=1.0, on_deadline="cancel"), "power_loss") == {"client": (0, 3.0 + 1.55 + 0.1)}
+    assert spans(MultiHost(on_deadline="wait"), "power_loss") == {"client": (0, 2.5 + 1.55 + 0.1)}
     assert spans(MultiHost(tcp_user_timeout_s=0.3), "vanish") == {"client": (0, 1.05 + 0.1)}
     assert spans(MultiHost(tcp_user_timeout_s=5), "vanish") == {"client": (0, 2 + 0.1)}
-    assert spans(MultiHost(hold="reconnecting"), "pause") == {"client": (0, 1.55 + 0.1)}
+    assert spans(MultiHost(hold="reconnecting"), "power_loss") == {"client": (0, 1.55 + 0.1)}
+    assert spans(MultiHost(hold="reconnecting"), "pause") == {"client": (0, 2 + 0.1)}
 
 
 def test_the_setting_that_moves_it_is_named() -> None:
     """What a person would change first."""
     (client,) = MultiHost(deadline_s=5).phases("pause", beside())
     assert client.moved_by == "deadline_s (5)"
-    (client,) = MultiHost().phases("pause", beside(Beside("patroni", low_s=13)))
+    (client,) = MultiHost().phases("power_loss", beside(Beside("patroni", low_s=13)))
     assert client.moved_by == "tcp_user_timeout_s (1.5)"
     (client,) = MultiHost(tcp_user_timeout_s=5).phases("pause", beside(Beside("patroni", low_s=13)))
     assert client.moved_by == "connect_timeout_s (2)"

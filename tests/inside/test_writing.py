@@ -180,14 +180,14 @@ def test_nobody_is_handed_what_is_over(books: Books) -> None:
 
 
 def test_what_has_next_to_no_time_left_is_not_sent(books: Books) -> None:
-    """A tenth of the deadline, or it would only break the connection; it stays open until its deadline."""
+    """A quarter of the deadline, or it would only break the connection; it stays open until its deadline."""
     pool = Pool(books.book, Conduct(deadline_s=1.0))
     pool.connected = 1
-    pool.arrive(clock.now_ns() - 950 * MS)
+    pool.arrive(clock.now_ns() - 800 * MS)
     pool.arrive(clock.now_ns() - 500 * MS)
     write = pool.take_waiting()
     assert write is not None and write.id == 2 and not books.writes()
-    pool.expire(clock.now_ns() + 100 * MS)
+    pool.expire(clock.now_ns() + 250 * MS)
     assert books.outcomes() == [(1, "fail", "pool_exhausted")]
 
 

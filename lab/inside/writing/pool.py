@@ -22,7 +22,7 @@ from lab.inside.writing.conduct import Conduct
 from lab.inside.writing.line import Line
 from lab.inside.writing.pace import Pace
 
-LEAST_LEFT = 0.1
+LEAST_LEFT = 0.25
 """The share of its deadline that a write must have left to be sent."""
 
 
