@@ -44,13 +44,17 @@ def test_a_crash_is_the_session_less_a_heartbeat_plus_ticks() -> None:
     assert span(found["promotion"]) == (0.0, 0.8)
 
 
-def test_only_synchronous_commits_wait_for_another_standby() -> None:
-    """One Patroni may be written into both arms: each arm promises what it can keep itself."""
+def test_only_a_quorum_waits_for_another_standby() -> None:
+    """One Patroni may be written into all arms: each arm promises what it can keep itself."""
     patroni = Patroni(session_s=4)
     asynchronous = Arm("async", Postgres(), patroni, SHORT)
-    synchronous = Arm("sync", Postgres(replication="sync"), patroni, SHORT)
+    first = Arm("first", Postgres(replication="sync", sync_method="first"), patroni, SHORT)
+    quorum = Arm("any", Postgres(replication="sync", sync_method="any"), patroni, SHORT)
     assert span(phases(asynchronous.bounds("crash"))["writable"]) == (0.0, 0.05)
-    assert span(phases(synchronous.bounds("crash"))["writable"]) == (0.0, 1.5)
+    assert span(phases(first.bounds("crash"))["writable"]) == (0.0, 0.05)
+    assert span(phases(quorum.bounds("crash"))["writable"]) == (0.0, 1.5)
+    assert span(phases(first.bounds("crash_manager"))["writable"]) == (0.0, 0.05)
+    assert span(phases(quorum.bounds("crash_manager"))["writable"]) == (0.0, 11.0)
 
 
 def test_a_capped_session_counts_instead_of_ttl() -> None:

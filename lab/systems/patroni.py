@@ -29,6 +29,8 @@ WRITABLE_S = 0.05
 """Out of recovery, and nothing keeps it read-only."""
 REPLICATING_S = 0.5
 """The other standby follows the new leader, after at most one round."""
+REWIND_S = 10.0
+"""A standby that has WAL which the new leader lacks: seen, stopped, rewound and started, 6 to 9 s measured."""
 PLANNED_S = 0.2
 """As REPLICATING_S where nobody has died: everybody is told at once."""
 RESTART_S = 1.0
@@ -59,8 +61,9 @@ class Patroni:
     session_s: float | None = None
     _tick_s: float | None = field(init=False, repr=False, compare=False, default=None)
     """Of the ZooKeeper beside it, as soon as an arm has been made."""
-    _sync: bool = field(init=False, repr=False, compare=False, default=False)
-    """Whether commits wait for a standby in the arm that it is part of."""
+    _quorum: bool = field(init=False, repr=False, compare=False, default=False)
+    """Whether the arm that it is part of has commits wait for any of the standbys. With "first" a new leader starts
+    without: Patroni has it wait only when it has chosen a standby."""
     name: ClassVar[str] = "patroni"
     fails_over: ClassVar[bool] = True
     beat_name: ClassVar[str] = "loop_wait"
@@ -104,7 +107,9 @@ class Patroni:
         if "zookeeper" not in by_name:
             raise BadInput("Patroni keeps its leader key in ZooKeeper, and there is none: add ZooKeeper(...)")
         # An arm's systems are its own copies (lab.scenario), so this is about no other arm.
-        object.__setattr__(self, "_sync", by_name["postgres"].settings.get("replication") == "sync")
+        postgres = by_name["postgres"].settings
+        quorum = postgres.get("replication") == "sync" and postgres.get("sync_method") == "any"
+        object.__setattr__(self, "_quorum", quorum)
         self._check_session(float(by_name["zookeeper"].settings["tick_s"]))
 
     def _check_session(self, tick_s: float) -> None:
@@ -165,7 +170,10 @@ class Patroni:
             # for the standby that left. The old leader's WAL flows on meanwhile: each candidate may find that the other
             # one is ahead, and try again in the next round.
             high_s = self.loop_wait_s + PROMOTION_S
-            return self._failover(self.granted_s, Phase("promotion", 0.0, high_s, self._loop))
+            promotion = Phase("promotion", 0.0, high_s, self._loop)
+            # Of a quorum, the standby that acknowledged last for the old leader has to be rewound first.
+            rewound = Phase("writable", 0.0, self.loop_wait_s + REWIND_S, self._loop)
+            return self._failover(self.granted_s, promotion, rewound if self._quorum else None)
         if change == "crash_postmaster":
             high_s = 2 * self.loop_wait_s + RESTART_S
             mean_s = self.loop_wait_s + RESTART_S / 2
@@ -176,18 +184,18 @@ class Patroni:
             return Bounds((handover, takeover, Phase("writable", 0.0, PLANNED_S, mean_s=0.1)))
         return None
 
-    def _failover(self, unnoticed_s: float, promotion: Phase) -> Bounds:
+    def _failover(self, unnoticed_s: float, promotion: Phase, writable: Phase | None = None) -> Bounds:
         session_s, tick_s, beat_s = self.granted_s, self.tick_s, self.heartbeat_s
         moved_by = f"ttl_s ({self.ttl_s})" if self.session_s is None else f"session_s ({self.session_s:g})"
         low_s = max(0.0, session_s - beat_s - unnoticed_s)
         mean_s = session_s - beat_s / 2 + tick_s * 3 / 4 - min(unnoticed_s, NOTICE_S) / 2
         detection = Phase("detection", low_s, session_s + 1.5 * tick_s, moved_by, mean_s)
-        return Bounds((detection, promotion, self._writable))
+        return Bounds((detection, promotion, writable or self._writable))
 
     @property
     def _writable(self) -> Phase:
         """At once; a quorum waits until the other standby streams from the new leader."""
-        if not self._sync:
+        if not self._quorum:
             return Phase("writable", 0.0, WRITABLE_S)
         return Phase("writable", 0.0, self.loop_wait_s + REPLICATING_S, self._loop, 0.2)
 
