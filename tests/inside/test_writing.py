@@ -221,7 +221,7 @@ def test_a_route_that_fails_is_tried_in_turns_and_one_that_works_at_once() -> No
     """After its own pause, and a gap after the one before; the first success lets all go."""
     pace = Pace(0.2)
     pace.await_turn(0)
-    pace.failed(took_ns=30 * MS)
+    pace.failed(took_ns=60 * MS)
     began_ns = clock.now_ns()
     pace.await_turn(0)  # somebody who has not failed himself goes at once, and the next one 60 ms later
     assert clock.now_ns() - began_ns < 50 * MS

@@ -1,8 +1,8 @@
 """When the connections of a route that fails may be tried again.
 
 Each pauses after its own failure. But a pool of sixteen that all try on their own would start hundreds of sessions a
-second at the servers, which have a failover to do meanwhile: attempts of one route follow one another after a quarter
-of the pause to a whole one, the longer, the more work the one before was. With the first success the rest go at once.
+second at the servers, which have a failover to do meanwhile: attempts of one route begin as far apart as the last one
+took, at least a quarter of the pause and at most a whole one. With the first success the rest go at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Pace:
     def failed(self, took_ns: int = 0) -> None:
         """Something failed, after so long."""
         self._well.clear()
-        self._gap_ns = min(self._pause_ns, max(self._pause_ns // 4, 2 * took_ns))
+        self._gap_ns = min(self._pause_ns, max(self._pause_ns // 4, took_ns))
 
     def succeeded(self) -> None:
         """A write was acknowledged."""

@@ -164,6 +164,7 @@ class Worker:
             self._line = None
             self._batch = 0
             self._pool.connected -= 1
+            self._pool.trouble = "connecting again"
 
     def close(self) -> None:
         """Let go of everything; run() is over by then."""
