@@ -88,7 +88,7 @@ def test_a_postgres_alone_is_started_where_it_is() -> None:
     """That is no failover: one phase, of a loop or two."""
     found = phases(Patroni().bounds("crash_postmaster"))
     assert list(found) == ["restart in place"]
-    assert span(found["restart in place"]) == (0.1, 3.0)
+    assert span(found["restart in place"]) == (0.1, 3.5)
 
 
 def test_a_switchover_takes_less_than_two_seconds() -> None:

@@ -82,6 +82,8 @@ def test_lines_and_their_own_stamps(text: str, what: str) -> None:
 def test_other_lines_say_nothing() -> None:
     """Its rounds, Postgres' own lines, and what is no line of a log."""
     assert patroni.parse("2026-11-26 04:10:15,504 INFO: no action. I am (postgres1), the leader with the lock") is None
+    during = "2026-11-26 04:10:15,504 INFO: updated leader lock during starting primary after failure"
+    assert patroni.parse(during) is None
     assert patroni.parse("2026-11-26 04:10:15.504 UTC [12] LOG:  received promote request") is None
     assert patroni.parse("server promoting") is None
 

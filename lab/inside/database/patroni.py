@@ -42,8 +42,9 @@ _MEANINGS = (
     ("promoted", re.compile(r"promoted self to leader")),
     ("demoting", re.compile(r"[Dd]emoting self")),
     ("restarting", re.compile(r"starting primary after failure|starting as readonly because i had")),
-    ("lock_lost", re.compile(r"do not have the lock and I was a leader|failed to update leader lock")),
+    ("lock_lost", re.compile(r"failed to update leader lock|demoted self because failed to update leader lock")),
 )
+"""How a line begins: what it says is said again at the end of the line of every round that waits for it."""
 
 
 def dynamic(settings: Mapping[str, str]) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def parse(line: str) -> tuple[str, int] | None:
     if stamp is None:
         return None
     for what, pattern in _MEANINGS:
-        if pattern.search(line, stamp.end()):
+        if pattern.match(line, stamp.end()):
             second = datetime.strptime(stamp[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
             return what, int(second.timestamp()) * 1_000_000_000 + int(stamp[2]) * 1_000_000
     return None
