@@ -16,7 +16,8 @@ dcs = ZooKeeper(servers=1, session_timeout_s=10, tick_s=1)
 patroni = Patroni(ttl_s=20, loop_wait_s=1, retry_timeout_s=3)
 routes = (MultiHost(), ByHaProxy())
 asynchronous = Arm("async", Postgres(standbys=2), dcs, patroni, HaProxy(), routes=routes)
-synchronous = Arm("sync", Postgres(standbys=2, replication="sync"), dcs, patroni, HaProxy(), routes=routes)
+waiting = Postgres(standbys=2, replication="sync", sync_method="first")
+synchronous = Arm("sync", waiting, dcs, patroni, HaProxy(), routes=routes)
 
 async_never = total(split_brain_writes, arm=asynchronous) <= 0
 sync_never = total(split_brain_writes, arm=synchronous) <= 0

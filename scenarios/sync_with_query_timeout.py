@@ -10,7 +10,7 @@ from lab.measures import lost_writes
 from lab.routes import MultiHost
 from lab.systems import Patroni, Postgres, ZooKeeper
 
-postgres = Postgres(standbys=2, replication="sync")
+postgres = Postgres(standbys=2, replication="sync", sync_method="first")
 dcs = ZooKeeper(servers=1, session_timeout_s=10, tick_s=1)
 patroni = Patroni(ttl_s=20, loop_wait_s=1, retry_timeout_s=3)
 cancel = Arm("cancel", postgres, dcs, patroni, routes=[MultiHost(deadline_s=1, on_deadline="cancel")])

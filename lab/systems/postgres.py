@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lab.errors import BadInput, LabError, NodeLost
 from lab.fields import check_number, check_whole
 from lab.protocols import Beat, Bounds, ClientRoute, Fields, Node, Route, Stack, System
-from lab.systems.asking import ask
-from lab.wait import wait_until
+from lab.systems.asking import UNREACHED, ask
+from lab.wait import TimedOut, wait_until
 
 FIRST = "postgres1"
 LINK = "toxiproxy"
@@ -214,8 +215,16 @@ def _clear(node: Node) -> None:
 
 
 def _command(node: Node, do: str, timeout_s: float = COMMAND_S, **arguments: Any) -> Fields:
-    """A command to the server in a node. Raises LabError where it does not do it."""
-    answer = ask(node, "control", timeout_s=timeout_s, message={"do": do, **arguments})
+    """A command to the server in a node, which may have been started a moment ago. Raises LabError where it fails."""
+    answer = UNREACHED
+
+    def heard() -> bool:
+        nonlocal answer
+        answer = ask(node, "control", timeout_s=timeout_s, message={"do": do, **arguments})
+        return answer.get("why") != "refused"  # that is: nobody listens yet
+
+    with suppress(TimedOut):
+        wait_until(heard, timeout_s=COMMAND_S, every_s=0.05)
     said: Fields = answer["answer"] if answer["reached"] else {"error": "it does not answer"}
     if not said.get("ok"):
         raise LabError(f"{node.name}: {do}: {said.get('error') or 'it says no'}")
