@@ -45,6 +45,8 @@ class Reader:
         self._connect = connect
         self._node_of = node_of
         self._recorder = recorder
+        self.over = False
+        """Nothing is recorded any more: what it reads now would stand in the next trial's history."""
         self._line: Line | None = None
         self._seen: set[int] = set()
         self._server: tuple[str, str] = ("", "")
@@ -83,7 +85,7 @@ class Reader:
         now_ns = clock.now_ns()
         fresh = {row[0] for row in rows} - self._seen
         self._most = max([self._most, *(row[1] for row in rows)])
-        if fresh:
+        if fresh and not self.over:
             self._seen |= fresh
             address, wal_file = self._server
             self._recorder.record(

@@ -47,6 +47,7 @@ class Track:
         self._servers = servers
         self._node_of = {address: node for node, address in servers.items()}
         self._recorder = recorder
+        self._over = False
         seed, repeat, over_s = str(message["seed"]), int(message["repeat"]), float(message.get("start_over_s", 0.5))
         self._key = f"{seed}/path/{self.kind}/{repeat}"
         self._start_ns = origin_ns + start_offset_ns(seed, 0, repeat, over_s)
@@ -78,7 +79,8 @@ class Track:
         return maker_of(self.kind)(self._servers, Random(self._key), self._learned, dict(self._settings))
 
     def _learned(self, node: str | None) -> None:
-        self._recorder.record("route.learned", route=self.label, node=node)
+        if not self._over:
+            self._recorder.record("route.learned", route=self.label, node=node)
 
     def connect(self) -> Line:
         """A new connection of this route. Raises Unconnected."""
@@ -108,6 +110,7 @@ class Track:
 
     def end(self) -> None:
         """Everything of it is over and recorded; connections are closed with their workers."""
+        self._over = self.reader.over = True
         gevent.killall(self._greenlets, block=False)
         self.pool.end()
 
