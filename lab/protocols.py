@@ -304,8 +304,8 @@ class ClientRoute(Protocol):
         """Raises BadInput where the arm lacks what this route goes through."""
         ...
 
-    def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...]:
-        """What comes after the new primary is writable: publication, propagation, client."""
+    def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...] | None:
+        """What comes after the new primary is writable: publication, propagation, client; None: nothing is promised."""
         ...
 
 

@@ -106,8 +106,8 @@ class RecordedRoute:
     def check_beside(self, systems: Sequence[System]) -> None:
         """It was checked when it was planned."""
 
-    def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...]:
-        return self.promised[change].phases if change in self.promised else ()
+    def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...] | None:
+        return self.promised[change].phases if change in self.promised else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,8 @@ def _route_to_json(route: ClientRoute, arm: Arm, scenario: Scenario) -> Fields:
     if isinstance(route, _Recorded):
         return route.origin
     changes = dict.fromkeys((*scenario.changes, "crash"))
-    promised = {change: Bounds(route.phases(change, arm.systems)) for change in changes}
+    of_changes = {change: route.phases(change, arm.systems) for change in changes}
+    promised = {change: Bounds(phases) for change, phases in of_changes.items() if phases is not None}
     return _named(route) | {
         "says": {
             "label": route.label,

@@ -183,13 +183,16 @@ class MultiHost(_Way):
     kind: ClassVar[str] = "multi_host"
     default_name: ClassVar[str] = "multi_host"
 
-    def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...]:
+    def phases(self, change: str, systems: Sequence[System]) -> tuple[Phase, ...] | None:
         """Nobody tells it: it walks the list again and again, past a dead first host each time.
 
-        What is promised is for a pool. Whoever connects anew for every write goes past a silent first host every time,
-        and keeps up only with a pool of rate_per_s times that long; else it ends when that host answers again.
+        A pool does so once. Whoever connects anew for every write goes past a silent first host every time: where that
+        takes longer than a write may, nothing is promised before that host answers again.
         """
-        return (self._client(change, systems, self._doomed(change)),)
+        doomed = self._doomed(change)
+        if self.hold == "reconnecting" and doomed[0] >= self.deadline_s:
+            return None
+        return (self._client(change, systems, doomed),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,22 +131,29 @@ class Arm:
                 return found
         raise BadInput(f"Arm {self.name}: none of its systems gives clients a way to discover instances")
 
-    def promises(self, change: str) -> Mapping[str, Bounds]:
-        """What the settings promise for a fault's name or "return", by route's label; "" where clients are of one kind.
-
-        Empty where nothing is promised.
-        """
+    def mechanism(self, change: str) -> Bounds | None:
+        """What the systems promise for a fault's name or "return", without the routes of a database; None: nothing."""
         asked = [s for s in self.systems if getattr(s, "fails_over", False)] if self.routes else self.systems
         found = next((b for system in asked if (b := system.bounds(change)) is not None), None)
+        return self.mechanism("return") if found is None and change == "start" else found
+
+    def promises(self, change: str) -> Mapping[str, Bounds]:
+        """What the settings promise to clients, by route's label; "" where clients are of one kind.
+
+        Empty where nothing is promised, without a route that promises nothing.
+        """
+        found = self.mechanism(change)
         if found is None:
-            return self.promises("return") if change == "start" else {}
+            return {}
         if not self.routes:
             return {"": found}
-        return {r.label: Bounds((*found.phases, *r.phases(change, self.systems))) for r in self.routes}
+        of_routes = {route.label: route.phases(change, self.systems) for route in self.routes}
+        return {label: Bounds((*found.phases, *own)) for label, own in of_routes.items() if own is not None}
 
     def bounds(self, change: str) -> Bounds | None:
-        """The largest of its promises; None where nothing is promised."""
-        return max(self.promises(change).values(), key=lambda bounds: bounds.high_s, default=None)
+        """The largest of its promises; where no route promises anything, its systems' own. None: nothing at all."""
+        found = self.promises(change).values()
+        return max(found, key=lambda bounds: bounds.high_s, default=self.mechanism(change))
 
 
 @dataclass(frozen=True)
@@ -356,7 +363,7 @@ class Scenario:
         for arm in self.arms:
             if objective.arm in ("", arm.name):
                 changes = self.changes_of(objective.measure)
-                without = [change for change in changes if arm.bounds(change) is None]
+                without = [change for change in changes if not arm.promises(change)]
                 # What only prepares the failure of a database (a cut standby) need not promise anything by itself.
                 if without and (self.kind == "views" or len(without) == len(changes)):
                     raise BadInput(f"objective {objective}: arm {arm.name} promises no bound for {without[0]}")

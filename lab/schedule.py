@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from lab.plan import Plan, Trial, baseline_s, bound_s, hold_limit_s, settle_limit_s, spread_s
 from lab.protocols import Bounds
@@ -37,7 +37,8 @@ def bound_text(scenario: Scenario) -> str:
     for change in scenario.changes or ("crash" if scenario.kind == "writes" else "return",):
         promised: list[tuple[str, Bounds | None]] = []
         for arm in scenario.arms:
-            found: Mapping[str, Bounds | None] = arm.promises(change) or {"": None}
+            labels = [route.label for route in arm.routes] or [""]
+            found = {label: arm.promises(change).get(label) for label in labels}
             promised += [(f"{arm.name}  {label}".rstrip(), bounds) for label, bounds in found.items()]
         names = _merged([[p.name for p in bounds.phases] for _, bounds in promised if bounds])
         owner = "arm  route" if scenario.kind == "writes" else "arm"

@@ -106,11 +106,11 @@ class WritesWatch:
     def _failover_is_due(self) -> bool:
         """Whether a server was struck that still leads, or nobody does, where the arm promises a new leader."""
         stage = self.stage
+        promised = {planned: stage.arm.mechanism(planned.fault.name) for planned in stage.effective}
         due = {
             stage.targets[planned.strike]
-            for planned in stage.effective
-            for bounds in stage.arm.promises(planned.fault.name).values()
-            if any(phase.name == "promotion" for phase in bounds.phases)
+            for planned, bounds in promised.items()
+            if bounds is not None and any(phase.name == "promotion" for phase in bounds.phases)
         }
         return bool(due) and stage.leader() in (None, *due)
 

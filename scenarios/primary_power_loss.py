@@ -6,7 +6,7 @@ from lab.measures import lost_writes, outage_s
 from lab.routes import MultiHost
 from lab.systems import Controller, Postgres
 
-routes = [MultiHost(), MultiHost(hold="reconnecting")]
+routes = [MultiHost()]
 asynchronous = Arm("async", Postgres(standbys=2), Controller(), routes=routes)
 synchronous = Arm("sync", Postgres(standbys=2, replication="sync"), Controller(), routes=routes)
 

@@ -226,7 +226,7 @@ def test_the_waterfall_of_a_route_adds_up_to_its_mean_outage() -> None:
     assert (route.bound_high_s, route.resolution_s) == (3.2, pytest.approx(0.01))
     assert route.kinds == {"failover": 3, "no failover": 1}
     assert route.largest == "detection, moved by check_interval_s (0.25)"
-    assert route.first_failure_s == pytest.approx(0.005)
+    assert route.first_failure_s == pytest.approx(0.006)
     assert Result.from_json(orjson.loads(orjson.dumps(result.to_json()))) == result
 
 

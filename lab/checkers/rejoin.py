@@ -1,4 +1,7 @@
-"""How long after the heal it took until every server streamed from the primary again."""
+"""How long after the heal it took until every server streamed from the primary again.
+
+Where nobody does that by himself, the lab orders it at the end of a trial (`rejoin.begin`), and it counts from there.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,11 @@ def check(history: History) -> Verdict:
     behind_at_heal = behind(database, start_ns)
     if not behind_at_heal and not any(behind(database, edge_ns) for edge_ns in edges):
         return Verdict(NAME, Valid.UNKNOWN, ("every server streamed all the time: nobody had to come back",))
-    was_behind = bool(behind_at_heal)
+    ordered_ns = next((event.t_ns for event in history.of("rejoin.begin")), start_ns)
+    if behind(database, ordered_ns):  # by then nobody had come back by himself
+        start_ns = max(start_ns, ordered_ns)
+        edges = [edge_ns for edge_ns in edges if edge_ns > start_ns]
+    was_behind = bool(behind(database, start_ns))
     end_ns: int | None = None
     for edge_ns in edges:
         now_behind = bool(behind(database, edge_ns))

@@ -39,7 +39,8 @@ def waterfall(
     """One strike as one route met it; `outage` None: no write was unavailable."""
     bound = bound_of(database, blow, ledger.label)
     change = f"{blow.key}@{ledger.label}"
-    struck_s = database.since_t0_s(blow.at.middle_ns)
+    # Not the middle: a server of thirty processes takes a while to die, and writes fail from the first one on.
+    struck_s = database.since_t0_s(blow.at.after_ns)
     before, after = _served(ledger, blow, outage)
     made = Waterfall(
         change,
@@ -176,7 +177,9 @@ class _Way:
         """When this route's directory said so, and when that had spread; nothing where there is none."""
         kind, found = self.ledger.kind, list[Milestone]()
         if kind == "haproxy":
+            # Patroni's REST API says "primary" from the lock on, so HAProxy may know before the server is promoted.
             told = [e for e in self._all("proxy.state") if e.fields["node"] == node and e.fields.get("up")]
+            after_ns = self.since_ns
         else:
             server = {"dns": "ns1", "zookeeper": "zookeeper"}.get(kind, "")
             told = [

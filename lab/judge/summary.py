@@ -11,13 +11,15 @@ from lab.judge.arms import arm_result, valid_of
 from lab.judge.compared import Comparison, asked_for, compare, correct
 from lab.judge.outcomes import loss_results, route_results
 from lab.judge.words import many
-from lab.measures import ALL
+from lab.measures import VIEWS, lost_writes, outage_s
 from lab.plan import Plan
 from lab.protocols import Bounds, Fields
 from lab.result import ArmResult, Difference, ObjectiveResult, Result, TrialResult
 from lab.verdict import Valid, worst
 
 _EXCLUDED = ("excluded_wrong_at_baseline", "excluded_wrong_before_change", "excluded_closed")
+COMPARED = (*VIEWS, outage_s, lost_writes)
+"""What two arms are compared in without being asked."""
 EXIT_CODES = {Valid.YES: 0, Valid.NO: 1, Valid.UNKNOWN: 2}
 
 
@@ -101,7 +103,7 @@ def _differences(
     known = {(one.measure.name, frozenset((one.first, one.second))) for one in first}
     others: list[Comparison] = []
     for one, other in combinations(arms, 2):
-        for measure in ALL:
+        for measure in COMPARED:
             shared = measure.name in one.measures and measure.name in other.measures and measure.per != "trial"
             if shared and (measure.name, frozenset((one.arm, other.arm))) not in known:
                 compared = compare(measure, other.arm, one.arm, valid)

@@ -33,20 +33,26 @@ class Told:
 def tell(history: History, samples: list[Sample]) -> Told:
     """Everything of a trial that its samples do not hold; accounts only where the surviving rows are known."""
     database = database_of(history)
+    falls = waterfalls(history)
     reads = reads_of(history)
     books = books_of(history, database, reads) if unsettled(reads) is None else []
     return Told(
         database,
-        _changes(history, database, samples),
-        waterfalls(history),
+        _changes(history, database, samples, falls),
+        falls,
         [book.account for book in books],
         lanes(history),
         sentences(history),
     )
 
 
-def _changes(history: History, database: Database, samples: list[Sample]) -> list[ChangeResult]:
-    """One for every strike and route."""
+def _changes(history: History, database: Database, samples: list[Sample], falls: list[Waterfall]) -> list[ChangeResult]:
+    """One for every strike and route.
+
+    The least that the settings allow counts from the strike. A route that wrote on for a while, as one does past a
+    partition until the old primary is fenced, was out for so much less.
+    """
+    late_s = {f.change: f.first_failure_s - f.struck_s for f in falls if f.first_failure_s is not None}
     phases = {event.fields["strike"]: event.fields for event in history.of("strike.phase")}
     commanded = {event.fields["strike"]: event for event in history.of("fault.commanded")}
     healed = {event.fields["strike"]: event for event in history.of("fault.healed")}
@@ -72,7 +78,7 @@ def _changes(history: History, database: Database, samples: list[Sample]) -> lis
             healed_s=since_t0(healed.get(blow.strike)),
             phase_planned=phase.get("planned"),
             phase_achieved=phase.get("achieved"),
-            bound_low_s=bound.get("low_s"),
+            bound_low_s=max(0.0, bound["low_s"] - late_s.get(key, 0.0)) if bound else None,
             bound_high_s=bound.get("high_s"),
             values=values_of(of_change.get(key, [])),
             route=route,

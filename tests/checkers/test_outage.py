@@ -152,7 +152,7 @@ def test_the_steps_of_a_failover() -> None:
         ("client", 1.207, 0.407),
     ]
     assert (made.kind, made.served_before, made.served_after) == ("failover", "postgres1", "postgres2")
-    assert (made.first_failure_s, made.struck_s, made.bound_high_s) == (S2(0.005), 0.0, 3.2)
+    assert (made.first_failure_s, made.struck_s, made.bound_high_s) == (S2(0.005), -0.001, 3.2)
     assert (made.steps[0].high_s, made.steps[0].moved_by) == (1.0, "check_interval_s (0.25)")
 
 
