@@ -2,6 +2,7 @@
 # make test         lint, types, import contracts, unit tests, and the tests on the real engine
 # make check        the same without an engine, in seconds
 # make test-docker  only the tests on the real engine
+# make test-full    every scenario about a database, with the exit code that it must have (half an hour)
 # make bench        speed, as ratios measured in one run, each beside its goal
 # make lock         resolve the dependencies anew into requirements.txt
 # make clean        remove leftovers of runs, the virtual environment and caches; reports stay
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check unit types lint test-docker bench lock clean
+.PHONY: help demo test check unit types lint test-docker test-full bench lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -51,12 +52,16 @@ lint: $(READY)
 test: lint types
 	@$(BIN)/lab doctor --fix
 	@$(BIN)/lab images
-	$(BIN)/python -m pytest -q --durations=10
+	$(BIN)/python -m pytest -q --durations=10 -m "not full"
 
 test-docker: $(READY)
 	@$(BIN)/lab doctor --fix
 	@$(BIN)/lab images
-	$(BIN)/python -m pytest -q --durations=10 -m "docker or slow"
+	$(BIN)/python -m pytest -q --durations=10 -m "(docker or slow) and not full"
+
+test-full: $(READY)
+	@$(BIN)/lab doctor --fix
+	$(BIN)/python -m pytest -q -s --durations=0 -m full
 
 bench: $(READY)
 	@$(BIN)/lab doctor --fix
