@@ -33,6 +33,10 @@ class Watch(Protocol):
         """What the plan event says of it: about what, clients, routes, bounds, ..."""
         ...
 
+    def ready(self) -> None:
+        """The stack is ready: measure what can be measured before the load begins."""
+        ...
+
     def begin(self) -> None:
         """Let the load begin."""
         ...

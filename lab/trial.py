@@ -54,6 +54,7 @@ class TrialRun:
             with self.stage.phase("ready", READY_S):
                 self._reset()
                 self._await_ready()
+                self.watch.ready()
             with self.stage.phase("baseline", baseline_s(self.arm) + return_limit_s):
                 self.watch.begin()
                 self.watch.baseline()

@@ -28,6 +28,9 @@ class ViewsWatch:
             "deadline_s": load.settings["deadline_s"],
         }
 
+    def ready(self) -> None:
+        """Nothing."""
+
     def begin(self) -> None:
         stage = self.stage
         route = stage.arm.route()

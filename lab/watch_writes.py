@@ -39,9 +39,19 @@ class WritesWatch:
             "deadline_s": max(float(route.settings["deadline_s"]) for route in arm.routes),
         }
 
+    def ready(self) -> None:
+        """What the replication link really delays, by the standbys' own agents."""
+        leader = self.stage.leader()
+        if not self.stage.stack.role("link") or leader is None:
+            return
+        for node in self._servers:
+            if node.name != leader:
+                told = node.tell("ask", probe="lag", primary=leader, timeout_s=10.0)
+                about = {key: told[key] for key in ("lags_s", "median_s", "why") if key in told}
+                self.stage.log.record("replication.lag", node=node.name, primary=leader, **about)
+
     def begin(self) -> None:
         stage = self.stage
-        self._measure_lag()
         stage.load(
             {
                 "do": "begin",
@@ -141,17 +151,6 @@ class WritesWatch:
         with ThreadPoolExecutor(len(self._servers)) as pool:
             for node, told in zip(self._servers, pool.map(_rows, self._servers), strict=True):
                 self.stage.log.record("rows", node=node.name, when=when, **told)
-
-    def _measure_lag(self) -> None:
-        """What the replication link really delays, by the standbys' own agents."""
-        leader = self.stage.leader()
-        if not self.stage.stack.role("link") or leader is None:
-            return
-        for node in self._servers:
-            if node.name != leader:
-                told = node.tell("ask", probe="lag", primary=leader, timeout_s=10.0)
-                about = {key: told[key] for key in ("lags_s", "median_s", "why") if key in told}
-                self.stage.log.record("replication.lag", node=node.name, primary=leader, **about)
 
     def _rejoin(self) -> None:
         stage = self.stage
