@@ -73,11 +73,19 @@ def unsteady(database: Database, ledgers: dict[str, RouteLedger]) -> Iterator[st
 
 
 def steadiness(database: Database, ledgers: dict[str, RouteLedger]) -> dict[str, tuple[int, int]]:
-    """By route: (writes due in the baseline, of these acknowledged in time)."""
+    """By route: (writes of the baseline, of these acknowledged in time).
+
+    Those that the first strike met under way, with time left, are not the baseline's.
+    """
     until_ns = database.blows[0].at.after_ns if database.blows else database.truth.end_ns
     found = {}
     for label, ledger in ledgers.items():
-        early = [write for write in ledger.writes if write.due_ns < until_ns - EDGE_NS]
+        early = [
+            write
+            for write in ledger.writes
+            if write.due_ns < until_ns - EDGE_NS
+            and (write.done_ns <= until_ns or write.due_ns + ledger.deadline_ns <= until_ns)
+        ]
         found[label] = (len(early), sum(ledger.in_time(write) for write in early))
     return found
 
