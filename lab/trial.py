@@ -233,12 +233,17 @@ class TrialRun:
         changes = {planned.fault.name for planned in self.trial.strikes} or {"crash"}
         if self.plan.scenario.kind == "views":
             changes |= {"return"}
-        promises = {change: self.arm.promises(change) for change in sorted(changes)}
-        if self.plan.scenario.kind == "views":
-            return {change: _as_fields(found[""]) for change, found in promises.items() if found}
-        return {
-            change: {label: _as_fields(bounds) for label, bounds in found.items()} for change, found in promises.items()
-        }
+        found: Fields = {}
+        for change in sorted(changes):
+            mechanism, promises = self.arm.mechanism(change), self.arm.promises(change)
+            if mechanism is None:
+                continue
+            if self.plan.scenario.kind == "views":
+                found[change] = _as_fields(mechanism)
+            else:
+                # Under "": the systems' own, for a route that promises nothing has a time scale too.
+                found[change] = {"": _as_fields(mechanism)} | {name: _as_fields(b) for name, b in promises.items()}
+        return found
 
 
 def _as_fields(bounds: Bounds) -> Fields:
