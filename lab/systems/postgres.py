@@ -163,10 +163,15 @@ class Postgres:
             _at_once(lambda node: _command(stack.nodes[node], "resume"), self.servers)
             return
 
-        def rejoin(node: str) -> None:
+        def follows(node: str) -> bool:
             said = status(stack.nodes[node])
-            behind = said and said["state"] == "standby" and said["upstream"] == leader and said["receiving"]
-            if not behind:
+            return bool(said and said["state"] == "standby" and said["upstream"] == leader and said["receiving"])
+
+        def rejoin(node: str) -> None:
+            # One that was started just now may be on its way by itself.
+            with suppress(TimedOut):
+                wait_until(lambda: follows(node) or _decided(status(stack.nodes[node]), leader), timeout_s=COMMAND_S)
+            if not follows(node):
                 _command(stack.nodes[node], "rejoin", timeout_s=REJOIN_S, upstream=leader)
 
         _at_once(rejoin, [node for node in self.servers if node != leader])
@@ -197,6 +202,13 @@ def status(node: Node) -> Fields:
     answer = ask(node, "control", message={"do": "status"})
     told: Fields = answer["answer"] if answer["reached"] else {}
     return told if told.get("ok") else {}
+
+
+def _decided(said: Fields, leader: str) -> bool:
+    """Whether a server will not follow the leader before somebody tells it to."""
+    if not said or said["busy"]:
+        return False
+    return not said["running"] or said["state"] in LEADS or (said["state"] == "standby" and said["upstream"] != leader)
 
 
 def _clear(node: Node) -> None:

@@ -87,9 +87,17 @@ class Supervisor:
             "sync": seen.sync,
             "incarnation": self.events.incarnation,
             "running": self.server.running,
+            "busy": self._busy(),
             "manager_running": self.settings.patroni and self.server.running,
             "answered_ns": self.watch.answered_ns,
         }
+
+    def _busy(self) -> bool:
+        """Whether it boots; a command is over before the control socket's thread can ask."""
+        if self._turn.acquire(blocking=False):
+            self._turn.release()
+            return False
+        return True
 
     def _wipe(self) -> Answer:
         self.server.kill()
