@@ -61,8 +61,10 @@ class Look:
             answer = self._ask(lambda connection: connection.send_query_prepared(NAME, []), deadline_ns)
             row = [answer.get_value(0, column) for column in range(answer.nfields)]
             if row[5] != self._senders:
-                self._name_senders(deadline_ns)
-                self._senders = row[5]
+                named = self._name_senders(deadline_ns)
+                # A sender that was between two states when its name was asked for must be asked for again, although
+                # the next look may find it as this one did: a standby that changes its timeline is such a one.
+                self._senders = row[5] if named == (row[5] or b"").count(b"streaming") else None
         except (Silent, Refused):
             self._close()
             raise
@@ -80,11 +82,13 @@ class Look:
         self._timeline = max(int(told or 0), self._timeline or 0) or None
         self._ask(lambda connection: connection.send_prepare(NAME, QUESTION), deadline_ns)
 
-    def _name_senders(self, deadline_ns: int) -> None:
+    def _name_senders(self, deadline_ns: int) -> int:
+        """Who streams now; how many that are."""
         answer = self._ask(lambda connection: connection.send_query(SENDERS), deadline_ns)
         found = [((answer.get_value(n, 0) or b"").decode(), answer.get_value(n, 1)) for n in range(answer.ntuples)]
         self._streaming = tuple(sorted(name for name, _ in found))
         self._sync = tuple(sorted(name for name, state in found if state in (b"sync", b"quorum")))
+        return len(found)
 
     def _ask(self, send: Callable[[abc.PGconn], object], deadline_ns: int) -> abc.PGresult:
         connection = self._connection
