@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 WHAT = {
     "stack": "stack ready against `docker compose up -d --wait`",
     "idle": "seconds of a trial in which no question is open",
+    "failover": "seconds from a crashed primary to a judged trial",
     "judging": "judging events against json.loads on the same lines",
 }
 
