@@ -73,7 +73,7 @@ duplicated_writes = Measure("duplicated_writes", "writes", "written twice", "rou
 split_brain_writes = Measure("split_brain_writes", "writes", "acknowledged by a losing primary", "route and trial")
 """Writes acknowledged by another server after a primary of a higher timeline was promoted."""
 
-split_brain_s = Measure("split_brain_s", "s", "two primaries acknowledged", "trial")
+split_brain_s = Measure("split_brain_s", "s", "a losing primary acknowledged on", "trial")
 """From the promotion of the new primary to the last acknowledgement of the old one."""
 
 rejoin_s = Measure("rejoin_s", "s", "until every standby streams again", "trial")

@@ -176,7 +176,7 @@ def _together(lane: Lane, x: svg.Scale) -> list[list[tuple[float, str]]]:
 def _shade(split: Split, x: svg.Scale, y: float) -> list[Markup]:
     start, end = x(split.start_s), min(x(split.end_s), x.end)
     lasts = words.number(split.end_s - split.start_s, "s")
-    said = f"two primaries acknowledged for {lasts}"
+    said = f"a losing primary acknowledged for {lasts}"
     fits = start + len(said) * 7 < _WIDTH
     return [
         svg.box(start, 4, end - start, y - 4, "split", said),
