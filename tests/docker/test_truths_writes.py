@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from lab import Arm, Scenario, SqlWriters, Strike, bound, leader, named, total, worst
-from lab.faults import Crash, Partition, Reject
+from lab.faults import Crash, Partition, PostmasterCrash, Reject, SiteLoss
 from lab.measures import lost_writes, outage_s
 from lab.result import Result
 from lab.routes import MultiHost
 from lab.store import RunFolder
-from lab.systems import Controller, Manual, Postgres
+from lab.systems import Controller, Manual, Patroni, Postgres, ZooKeeper
 from tests.docker.test_truths import reasons, samples
 
 pytestmark = pytest.mark.docker
@@ -141,3 +141,47 @@ def test_a_crash_is_over_within_the_bound_and_the_waterfall_adds_up(lab_run: Lab
             if e["kind"] == "server.log" and e["node"] == promoted["node"] and "ready to accept" in e["text"]
         ]
         assert min(abs(t_ns - promoted["before_ns"]) / 1e9 for t_ns in ready) <= 0.020
+
+
+def test_a_postmaster_that_patroni_restarts_is_no_failover(lab_run: LabRun) -> None:
+    """The report says "restart in place", and how long that took."""
+    arm = Arm(
+        "patroni",
+        Postgres(standbys=2),
+        ZooKeeper(servers=1, session_timeout_s=4, tick_s=0.2),
+        Patroni(session_s=4),
+        routes=[MultiHost()],
+    )
+    scenario = Scenario(
+        arms=[arm],
+        load=SqlWriters(rate_per_s=100),
+        strikes=[Strike(PostmasterCrash(), target=leader("postgres"))],
+        objectives=[worst(outage_s) <= bound(), total(lost_writes) <= 0],
+        repeats=1,
+    )
+    result, _ = lab_run(scenario)
+    assert result.answer == "yes", (result.sentence, reasons(result))
+    trial = next(trial for trial in result.trials if trial.valid == "yes")
+    (waterfall,) = trial.waterfalls
+    assert (waterfall.kind, waterfall.served_before, waterfall.served_after) == ("restart in place", *["postgres1"] * 2)
+    assert "restart in place" in [step.name for step in waterfall.steps]
+    assert any("restarted in place" in sentence for sentence in trial.sentences)
+
+
+def test_a_link_of_100_ms_delays_by_100_ms_and_a_lost_site_loses_what_was_on_it(lab_run: LabRun) -> None:
+    """The lag is measured at the standbys to 5 %; what was under way when the site died is lost, and said to be."""
+    scenario = Scenario(
+        arms=[Arm("async", Postgres(standbys=2, lag_ms=100), Controller(), routes=[MultiHost(deadline_s=1)])],
+        load=SqlWriters(rate_per_s=100),
+        strikes=[Strike(SiteLoss(), target=leader("postgres"))],
+        objectives=[total(lost_writes) <= 0],
+        repeats=1,
+    )
+    result, folder = lab_run(scenario)
+    assert result.answer == "no", (result.sentence, reasons(result))
+    lags = [e.fields for name in folder.trials() for e in folder.history(name).of("replication.lag")]
+    assert {lag["node"] for lag in lags} == {"postgres2", "postgres3"}
+    assert all(0.095 <= min(lag["lags_s"]) and lag["median_s"] <= 0.105 for lag in lags), lags
+    (lost,) = samples(result, "lost_writes")
+    assert 3 <= lost["value"] <= 20, "about 0.1 s of 100 writes a second"
+    assert "postgres1 acknowledged" in lost["why"] and "without having received" in lost["why"]
