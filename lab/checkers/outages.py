@@ -4,7 +4,8 @@ A write is unavailable when it was not acknowledged within its route's deadline 
 failed, hung or was never sent. An outage runs from the first such intended start (not before the strike) to the
 completion of the first of 10 acknowledged writes that follow each other by intended start. It is charged to the last
 strike before it, or to the one that met it under way. What begins after that strike's heal was not done by the strike:
-it is counted apart.
+it is counted apart. An outage does not go on into the next strike where writes had come back between, though fewer than
+ten of them: what fails from then on is the next strike's.
 """
 
 from __future__ import annotations
@@ -50,12 +51,17 @@ class Met:
     unavailable_s: float = 0.0
     unavailable: int = 0
     covered: bool = False
-    """An earlier strike's outage went on over all of it: nothing can be said."""
+    """It fell into an earlier strike's outage, and no outage is its own: nothing can be said."""
 
     @property
     def longest(self) -> Outage | None:
         """The outage that counts: the longest of those that began while the strike held."""
-        return max(self.outages, key=lambda outage: (outage.censored, outage.lasts_s), default=None)
+        return max(self.outages, key=lambda outage: (outage.lasts_s, outage.censored), default=None)
+
+    @property
+    def censored(self) -> bool:
+        """Whether one of them never ended: nobody knows then that the longest seen was the longest."""
+        return any(outage.censored for outage in self.outages)
 
 
 @dataclass(slots=True)
@@ -78,7 +84,7 @@ def outages_of(ledger: RouteLedger, database: Database) -> RouteOutages:
     for met in found.met:
         until_ns = min(met.blow.until_ns, max(met.blow.heal.after_ns, met.blow.at.before_ns))
         met.writes = sum(met.blow.at.after_ns <= write.due_ns < until_ns for write in judged)
-    for first, back, end_ns in _runs(judged, ledger, database.truth.end_ns, STREAK):
+    for first, back, end_ns in _runs(judged, ledger, found.met, database.truth.end_ns, STREAK):
         by, start_ns = _charged(first, ledger, found.met)
         outage = Outage(start_ns, max(end_ns, start_ns), back is None, first, back)
         if by is None:
@@ -93,21 +99,38 @@ def outages_of(ledger: RouteLedger, database: Database) -> RouteOutages:
 
 
 def _runs(
-    writes: list[Write], ledger: RouteLedger, load_end_ns: int, streak: int
+    writes: list[Write], ledger: RouteLedger, met: list[Met], load_end_ns: int, streak: int
 ) -> Iterator[tuple[Write, Write | None, int]]:
-    """(first unavailable write, first of the streak that ended it, its completion); None: it never ended."""
+    """(first unavailable write, first of the streak that ended it, its completion); None: it never ended.
+
+    A streak that the next strike cut short has ended it too, and so does that strike what was not the last one's.
+    """
     first: Write | None = None
     good: list[Write] = []
     for write in writes:
-        if not ledger.in_time(write):
-            first, good = first or write, []
-        elif first is not None:
-            good.append(write)
-            if len(good) == streak:
+        if ledger.in_time(write):
+            if first is not None:
+                good.append(write)
+            if first is not None and len(good) == streak:
                 yield first, good[0], good[0].done_ns
                 first = None
+            continue
+        if first is not None and (struck_ns := _struck_between(first, write, bool(good), ledger, met)) is not None:
+            yield first, *((good[0], good[0].done_ns) if good else (None, struck_ns))
+            first = None
+        first, good = first or write, []
     if first is not None:
         yield first, None, load_end_ns
+
+
+def _struck_between(first: Write, write: Write, came_back: bool, ledger: RouteLedger, met: list[Met]) -> int | None:
+    """When the strike came to which the later of two failures is charged, where that makes it another outage."""
+    of, since_ns = _charged(first, ledger, met)
+    by, _ = _charged(write, ledger, met)
+    if by is None or by is of:
+        return None
+    mine = of is not None and since_ns < of.blow.heal.after_ns
+    return None if mine and not came_back else by.blow.at.after_ns
 
 
 def _charged(first: Write, ledger: RouteLedger, met: list[Met]) -> tuple[Met | None, int]:
@@ -123,17 +146,17 @@ def _charged(first: Write, ledger: RouteLedger, met: list[Met]) -> tuple[Met | N
 
 
 def _cover(found: RouteOutages) -> None:
-    """A strike that fell into an earlier one's outage, and was over before it ended, has none of its own."""
+    """Nobody can say what a strike did that fell into an earlier one's outage, unless there is one of its own."""
     for index, met in enumerate(found.met):
-        until_ns = min(met.blow.until_ns, max(met.blow.heal.after_ns, met.blow.at.before_ns))
         earlier = [outage for one in found.met[:index] for outage in one.outages]
-        met.covered = any(o.start_ns <= met.blow.at.after_ns and o.end_ns >= until_ns for o in earlier)
+        under_way = any(o.start_ns <= met.blow.at.after_ns < o.end_ns for o in earlier)
+        met.covered = under_way and not met.outages
 
 
 def _add_up(judged: list[Write], ledger: RouteLedger, database: Database, found: RouteOutages) -> None:
     """Seconds without service, however often it came back between: each run until the next write that was in time."""
     taken_ns = 0
-    for first, _, end_ns in _runs(judged, ledger, database.truth.end_ns, 1):
+    for first, _, end_ns in _runs(judged, ledger, found.met, database.truth.end_ns, 1):
         met, start_ns = _charged(first, ledger, found.met)
         if met is not None and (start_ns < met.blow.heal.after_ns or _within(start_ns, met.outages)):
             met.unavailable_s += max(0, end_ns - max(start_ns, taken_ns)) / S
