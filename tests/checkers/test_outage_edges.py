@@ -1,0 +1,75 @@
+"""Outages at the edges of strikes: failures just before one, one that falls into another's outage, what never ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.checkers import outage
+from lab.testing_writes import WritesTale
+from lab.verdict import Sample
+
+S2 = pytest.approx
+
+
+def outages(tale: WritesTale) -> dict[str, Sample]:
+    return {s.change: s for s in outage.check(tale.history()).samples if s.measure == "outage_s"}
+
+
+FIRST, SECOND = "1:postgres1@multi_host", "2:postgres2@multi_host"
+
+
+@pytest.mark.parametrize("between_s", [0.0, 0.05])
+def test_a_failure_just_before_the_strike_hides_no_outage(between_s: float) -> None:
+    """A write that had failed before it, with fewer than ten in time between, or none at all: the strike's own
+    outage begins with the first write due after it."""
+    tale = WritesTale()
+    tale.fail(5.98 - between_s, 6.0 - between_s, outcome="fail", took_s=0.001)
+    tale.strike("crash", "postgres1", 6.0).fail(6.0, 7.2)
+    found = outages(tale)[FIRST]
+    assert (found.value, found.censored) == (S2(7.207 - 6.005), False)
+    figures = outage.check(tale.history()).figures
+    assert (figures["outages_before_strikes"], figures["outages"]) == (1, 1)
+
+
+def test_a_failure_after_the_heal_hides_nothing_of_the_next_strike() -> None:
+    """A crash that has long healed, a hiccup, and five writes later the power loss of the new leader."""
+    tale = WritesTale()
+    tale.strike("crash", "postgres1", 6.0).fail(6.0, 7.0).heal("postgres1", 9.0)
+    tale.fail(11.93, 11.95, outcome="fail", took_s=0.001)
+    tale.strike("power_loss", "postgres2", 12.0).fail(12.0, 14.0).heal("postgres2", 20.0)
+    found = outages(tale)
+    assert (found[FIRST].value, found[SECOND].value) == (S2(7.007 - 6.005), S2(14.007 - 12.005))
+
+
+def test_who_had_just_come_back_is_struck_anew() -> None:
+    """Five writes in time between: the first outage ended with them, and the second strike has its own."""
+    tale = WritesTale()
+    tale.strike("crash", "postgres1", 6.0).fail(6.0, 7.95)
+    tale.strike("power_loss", "postgres2", 8.0).fail(8.0, 10.0)
+    found = outages(tale)
+    assert (found[FIRST].value, found[SECOND].value) == (S2(7.957 - 6.005), S2(10.007 - 8.005))
+    unavailable = [s.value for s in outage.check(tale.history()).samples if s.measure == "unavailable_s"]
+    assert unavailable == [S2(7.957 - 6.005), S2(10.007 - 8.005)]
+
+
+def test_a_strike_that_fell_into_an_outage_is_not_one_without_an_outage() -> None:
+    """Nobody could write when it came: that it made no outage of its own says nothing, so there is no sample."""
+    tale = WritesTale()
+    tale.strike("crash", "postgres1", 6.0).fail(6.0, 9.0)
+    tale.strike("power_loss", "postgres2", 8.0)
+    found = outages(tale)
+    assert list(found) == [FIRST]
+    assert found[FIRST].value == S2(9.007 - 6.005)
+    relapsed = outages(tale.fail(10.0, 11.0))
+    assert relapsed[SECOND].value == S2(11.007 - 10.005)
+
+
+def test_the_longest_is_not_known_where_another_never_ended() -> None:
+    """It lasted at least as long as the longest that was seen, not as long as what was seen of the last one."""
+    tale = WritesTale()
+    tale.strike("partition", "postgres1", 6.0, leaves="alive").fail(6.0, 11.0).fail(28.0, 31.0)
+    found = outages(tale)[FIRST]
+    assert (found.value, found.censored) == (S2(11.007 - 6.005), False)  # begun after the heal: not the strike's
+    tale.phases["heal"] = 28.5
+    found = outages(tale)[FIRST]
+    assert (found.value, found.censored) == (S2(11.007 - 6.005), True)
