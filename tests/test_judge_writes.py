@@ -244,6 +244,16 @@ def test_losses_are_added_up_over_trials() -> None:
     assert loss.rejoin is not None and loss.rejoin.mean == pytest.approx(1.0)
 
 
+def test_what_another_route_lost_does_not_stand_beside_a_route() -> None:
+    """WAL and seconds of a split brain belong to the route whose writes they were."""
+    tale = unfenced(routes=("multi_host", "haproxy"), route="multi_host")
+    tale._lost = [lost for lost in tale._lost if lost[2] == "multi_host"]
+    first, second = run_of_writes(judged(tale)).losses
+    assert (first.route, first.lost_wal_bytes_worst > 0, first.split_brain_s_worst > 1.9) == ("multi_host", True, True)
+    assert (second.route, second.lost_each, second.split_brain_each) == ("haproxy", [0], [0])
+    assert (second.lost_wal_bytes_worst, second.split_brain_s_worst) == (0, 0.0)
+
+
 def test_an_arm_without_a_valid_trial_has_neither() -> None:
     """And no objective is a pass."""
     spoiled = judged(crashed().stall("clients", 8.0, 9.0))

@@ -24,7 +24,7 @@ def check(history: History) -> Verdict:
     """Four samples a route and one a trial; unknown where the survivor's rows are not known, or nobody had written."""
     database = database_of(history)
     reads = reads_of(history)
-    if (why := unsettled(reads)) is not None:
+    if (why := unsettled(reads, database)) is not None:
         return Verdict(NAME, Valid.UNKNOWN, (why,))
     books = books_of(history, database, reads)
     with_writes = [book for book in books if book.acknowledged_before]
@@ -33,6 +33,9 @@ def check(history: History) -> Verdict:
         "acknowledged_writes": exposed,
         "acknowledged_writes_by_route": {
             book.ledger.label: book.account.kept["writes"] + book.account.lost["writes"] for book in with_writes
+        },
+        "lost_wal_bytes_by_route": {
+            book.ledger.label: lost_bytes(history, database, book.lost) for book in with_writes
         },
     }
     if not with_writes:

@@ -42,11 +42,11 @@ class Book:
         return [write for write in self.lost if write.warned]
 
 
-def unsettled(reads: Reads) -> str | None:
+def unsettled(reads: Reads, database: Database) -> str | None:
     """Why nobody can say which rows survived; None where that is settled."""
     survivors = reads.survivors
     if len(survivors) == 1:
-        return None
+        return _surpassed(survivors[0], reads, database)
     if survivors:
         names = " and ".join(sorted(rows.node for rows in survivors))
         return f"{names} both led on timeline {survivors[0].timeline} at the end: nobody can say whose rows survived"
@@ -54,6 +54,19 @@ def unsettled(reads: Reads) -> str | None:
     if missed:
         return f"the surviving rows could not be read at the end: {', '.join(missed)}"
     return "nobody read the surviving rows at the end" if not reads.read else "nobody led at the end: no rows survived"
+
+
+def _surpassed(survivor: Rows, reads: Reads, database: Database) -> str | None:
+    """That somebody was promoted on a higher timeline, and its rows are not those that were read."""
+    higher = [p for p in database.promotions if p.timeline > survivor.timeline and p.at.before_ns <= survivor.t_ns]
+    if not higher:
+        return None
+    node, timeline = higher[-1].node, higher[-1].timeline
+    why = next((why for of, when, why in reads.missed if (of, when) == (node, "final")), "") or "it did not lead then"
+    return (
+        f"{node} was promoted on timeline {timeline}, but the highest that could be read at the end was "
+        f"{survivor.timeline} of {survivor.node} ({node}: {why})"
+    )
 
 
 def books_of(history: History, database: Database, reads: Reads) -> list[Book]:

@@ -59,6 +59,7 @@ def check(history: History) -> Verdict:
         "acknowledged_after_promotion_by_route": {
             split.ledger.label: dict(sorted(split.by_node.items())) for split in splits
         },
+        "split_brain_s_by_route": {split.ledger.label: window_s_of(database, split.losing) for split in splits},
         "acknowledged_by_fenced": len(fenced),
     }
     promoted = database.promotions[-1].ref

@@ -19,7 +19,7 @@ def sentences(history: History) -> list[str]:
     """Losses first, then who acknowledged beside whom, then what kind of an end the outage had."""
     database = database_of(history)
     reads = reads_of(history)
-    books = books_of(history, database, reads) if unsettled(reads) is None else []
+    books = books_of(history, database, reads) if unsettled(reads, database) is None else []
     falls = waterfalls(history)
     return [
         *(words for book in books if (words := loss_words(history, database, book, among=len(books)))),

@@ -92,7 +92,7 @@ def steadiness(database: Database, ledgers: dict[str, RouteLedger]) -> dict[str,
 
 def unread(history: History, database: Database) -> Iterator[str]:
     """Without the surviving rows nobody knows what was lost."""
-    if database.servers and (why := unsettled(reads_of(history))) is not None:
+    if database.servers and (why := unsettled(reads_of(history), database)) is not None:
         yield f"{why}: nobody knows what was lost"
 
 

@@ -11,11 +11,9 @@ from lab.judge.arms import Seen, estimate_from, seen_in
 from lab.measures import (
     Measure,
     lost_s,
-    lost_wal_bytes,
     lost_writes,
     outage_s,
     rejoin_s,
-    split_brain_s,
     split_brain_writes,
     unavailable_s,
 )
@@ -113,9 +111,9 @@ def loss_results(arm: ArmResult, valid: Sequence[TrialResult]) -> Iterator[LossR
             _sum(route, accounts),
             lost_each=[int(seen.value) for seen in _of_route(lost_writes, valid, route)],
             lost_s_worst=_worst(_of_route(lost_s, valid, route)),
-            lost_wal_bytes_worst=int(_worst(_of_route(lost_wal_bytes, valid, ""))),
+            lost_wal_bytes_worst=int(_most("lost_wal_bytes_by_route", valid, route)),
             split_brain_each=[int(seen.value) for seen in _of_route(split_brain_writes, valid, route)],
-            split_brain_s_worst=_worst(_of_route(split_brain_s, valid, "")),
+            split_brain_s_worst=_most("split_brain_s_by_route", valid, route),
             split_brain_by_node=dict(sorted(by_node.items())),
             rejoin=rejoin if rejoin is not None and rejoin.samples else None,
         )
@@ -123,6 +121,11 @@ def loss_results(arm: ArmResult, valid: Sequence[TrialResult]) -> Iterator[LossR
 
 def _of_route(measure: Measure, valid: Sequence[TrialResult], route: str) -> list[Seen]:
     return [seen for trial in valid for seen in seen_in(trial, measure.name) if seen.route == route]
+
+
+def _most(figure: str, valid: Sequence[TrialResult], route: str) -> float:
+    """The largest of a figure that a route has in every trial: what another route lost does not stand beside it."""
+    return max((float((trial.figures.get(figure) or {}).get(route, 0.0)) for trial in valid), default=0.0)
 
 
 def _worst(seen: Iterable[Seen]) -> float:

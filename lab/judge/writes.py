@@ -35,7 +35,7 @@ def tell(history: History, samples: list[Sample]) -> Told:
     database = database_of(history)
     falls = waterfalls(history)
     reads = reads_of(history)
-    books = books_of(history, database, reads) if unsettled(reads) is None else []
+    books = books_of(history, database, reads) if unsettled(reads, database) is None else []
     return Told(
         database,
         _changes(history, database, samples, falls),

@@ -34,7 +34,8 @@ def words(tale: WritesTale, route: str = "multi_host") -> str:
 def test_without_rows_nobody_knows() -> None:
     """Empty, unread, unreadable, or two that both led at the end."""
     assert accounts.check(History([])).reasons == ("nobody read the surviving rows at the end",)
-    assert unsettled(reads_of(WritesTale(final_rows=False).history())) == "nobody read the surviving rows at the end"
+    unread = WritesTale(final_rows=False).history()
+    assert unsettled(reads_of(unread), database_of(unread)) == "nobody read the surviving rows at the end"
     lost = WritesTale(final_rows=False)
     lost.tell("lab", "rows", 30.1, node="postgres1", when="final", reached=False, why="refused")
     assert accounts.check(lost.history()).reasons == (
@@ -44,6 +45,20 @@ def test_without_rows_nobody_knows() -> None:
     two.rows("postgres2", "final", 30.1)
     assert accounts.check(two.history()).reasons == (
         "postgres1 and postgres2 both led on timeline 1 at the end: nobody can say whose rows survived",
+    )
+
+
+def test_the_old_primary_alone_is_no_survivor() -> None:
+    """Who was promoted could not be read at the end; that the other one still led on a lower timeline says nothing."""
+    tale = unfenced()
+    tale.final_rows = False
+    tale.rows("postgres1", "final", 30.1)
+    tale.tell("lab", "rows", 30.1, node="postgres2", when="final", reached=False, why="timeout")
+    verdict = accounts.check(tale.history())
+    assert (verdict.valid, verdict.samples) == (Valid.UNKNOWN, ())
+    assert verdict.reasons == (
+        "postgres2 was promoted on timeline 2, but the highest that could be read at the end was 1 of postgres1 "
+        "(postgres2: timeout)",
     )
 
 
