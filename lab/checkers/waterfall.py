@@ -129,15 +129,19 @@ class _Way:
     def failover(self, promotion: Promotion) -> list[Milestone]:
         promoted = Milestone("promotion", promotion.at.middle_ns, promotion.ref)
         found = [*self._detected(), *self._fenced(), promoted, *self._writable(promotion)]
-        return [*found, *self.published(promotion.node, promotion.at.after_ns)]
+        found += self.published(promotion.node, promotion.at.after_ns)
+        # It had all been done, and this route came back with the heal: that its clients took so long is not all of it.
+        return [*found, *(healed for healed in self._healed() if healed.t_ns > max(one.t_ns for one in found))]
 
     def no_failover(self) -> list[Milestone]:
         """The fault was healed while nobody could write; or it passed by itself."""
-        if self.outage.censored:
-            return self._detected()
-        if self.outage.start_ns < self.blow.heal.before_ns <= self.until_ns:
-            return [Milestone(HEALED, self.blow.heal.middle_ns, self.blow.ref)]
-        return []
+        return self._detected() if self.outage.censored else self._healed()
+
+    def _healed(self) -> list[Milestone]:
+        """The heal, where writes came back only after it."""
+        if self.outage.censored or not self.outage.start_ns < self.blow.heal.before_ns <= self.until_ns:
+            return []
+        return [Milestone(HEALED, self.blow.heal.middle_ns, self.blow.ref)]
 
     def _detected(self) -> list[Milestone]:
         """A failover controller says so itself; Patroni's decision is the end of the leader's lease."""

@@ -73,3 +73,21 @@ def test_the_longest_is_not_known_where_another_never_ended() -> None:
     tale.phases["heal"] = 28.5
     found = outages(tale)[FIRST]
     assert (found.value, found.censored) == (S2(11.007 - 6.005), True)
+
+
+def test_a_route_that_came_back_with_the_heal_only_says_so() -> None:
+    """Another one had been promoted long before; these clients stayed with the old one until it went on."""
+    tale = WritesTale()
+    tale.strike("pause", "postgres1", 6.0, leaves="alive").fail(6.0, 20.3)
+    tale.failover("detected", 6.6, node="postgres1").promote("postgres2", 7.0, serves=False)
+    tale.heal("postgres1", 20.0)
+    (made,) = outage.waterfalls(tale.history())
+    assert (made.kind, made.served_after) == ("failover", "postgres1")
+    steps = [(step.name, round(step.lasts_s, 3)) for step in made.steps]
+    assert steps == [
+        ("detection", 0.595),
+        ("promotion", 0.4),
+        ("writable", 0.0),
+        ("until healed", 13.0),
+        ("client", 0.307),
+    ]
