@@ -7,6 +7,9 @@ the same in scenarios, result.json and reports.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
+
+from lab.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,15 @@ class Measure:
     per: str
     """"client and change", "change" or "trial"."""
     bounded_by: str = ""
-    """Which bound `bound()` means: "removal", "return", or none."""
+    """Which bound `bound()` means: "removal", "return", "failover", or none."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __lt__(self, other: object) -> NoReturn:
+        raise BadInput(f"{self.name} must be reduced before it is compared, e.g. worst({self.name}) <= 5")
+
+    __le__ = __gt__ = __ge__ = __lt__
 
 
 dead_but_listed_s = Measure(

@@ -195,7 +195,12 @@ class Site(Protocol):
 
 
 class Fault(Protocol):
-    """One exact way to break a node: settings and three verbs, no state."""
+    """One exact way to break a node: settings and three verbs, no state.
+
+    What only some have is asked for by name: `holds_until_healed` (True: its target lives, but is not as it was)
+    and `fits(targets, nodes)`: raises BadInput, while planning, for what cannot be struck so. Both are (name, role)
+    pairs; the name of a target that is known only when it is struck is "leader(ROLE)".
+    """
 
     @property
     def name(self) -> str:
@@ -225,9 +230,10 @@ class Fault(Protocol):
 class System(Protocol):
     """A system under test: its compose file, its settings, and what they promise.
 
-    What only some have is asked for by name: `spare_nodes`, `beat_name`; `fails_over` (True where its bounds are what
-    becomes of a database), `check_beside(systems, routes)` (raises BadInput for what does not fit into one arm) and
-    `recover(stack)` (brings members that fell behind back behind the leader, at the end of a trial).
+    What only some have is asked for by name: `spare_nodes`, `beat_name`; `leads` (the role whose leader it names),
+    `fails_over` (True where its bounds are what becomes of a database), `unbounded(change)` (why there is none, for
+    people), `check_beside(systems, routes)` (raises BadInput for what does not fit into one arm) and `recover(stack)`
+    (brings members that fell behind back behind the leader, at the end of a trial).
     """
 
     @property

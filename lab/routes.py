@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from lab.errors import BadInput
-from lab.fields import check_number, check_whole
+from lab.fields import check_number, check_whole, check_word
 from lab.protocols import Fields, Phase, System
 
 LEAST_CONNECT_S = 2
@@ -76,11 +76,10 @@ class _Way:
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9_ -]*", self.name):
-            raise BadInput(f"{owner}: name={self.name!r} must be letters, digits, spaces, - and _")
+        if not isinstance(self.name, str) or not re.fullmatch(r"([\w-]([\w -]*[\w-])?)?", self.name, re.A):
+            raise BadInput(f"{owner}: name={self.name!r} must be letters, digits, spaces between them, - and _")
         for name, known in (("hold", HOLDS), ("on_deadline", DEADLINES), ("acknowledge", ACKNOWLEDGES)):
-            if getattr(self, name) not in known:
-                raise BadInput(f"{owner}: {name}={getattr(self, name)!r} is none of {', '.join(map(repr, known))}")
+            check_word(owner, name, getattr(self, name), known)
         check_number(owner, "deadline_s", self.deadline_s, above=0)
         check_number(owner, "tcp_user_timeout_s", self.tcp_user_timeout_s, above=0)
         check_whole(owner, "retries", self.retries, least=0)

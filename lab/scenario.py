@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from lab.arm import Arm as Arm
 from lab.errors import BadInput
-from lab.fields import check_number, check_whole
+from lab.fields import check_number, check_truth, check_whole, shown
 from lab.measures import VIEWS, WRITES, Measure
 from lab.objectives import Bound, Objective
-from lab.protocols import Bounds, ClientRoute, Fault, Fields, Load, Route, System
+from lab.protocols import Fault, Load
 from lab.selectors import Selector
 
 MARGIN = 1.25
@@ -41,119 +41,12 @@ _NEEDS = {
 _AT_STRIKES = frozenset({"outage_s", "unavailable_s", "split_brain_s", "split_brain_writes", "rejoin_s"})
 """Measures of writes that need a strike."""
 
+_OF_THE_LAB = frozenset({"clients", "observer", "watcher"})
+"""Roles of pods that are part of no system under test: they load it and look at it."""
+
 _OWN_CONNECTIONS = 12
 """What the lab itself (observers, controller, registrar, readings) may have open at one server, and what Postgres keeps
 for superusers."""
-
-
-@dataclass(frozen=True, init=False)
-class Arm:
-    """One of the things compared: a name and the systems that make it up, on one network.
-
-    `routes` are the ways in which clients of a database find its primary; several are driven in the same trial, by the
-    same arrivals and through the same fault, so that they can be compared in pairs.
-    """
-
-    name: str
-    systems: tuple[System, ...]
-    routes: tuple[ClientRoute, ...] = ()
-
-    def __init__(self, name: str, *systems: System, routes: Sequence[ClientRoute] = ()) -> None:
-        object.__setattr__(self, "name", name)
-        # Each arm has copies of its own: what a system promises may depend on those that it stands beside.
-        systems = tuple(copy(system) if hasattr(system, "check_beside") else system for system in systems)
-        object.__setattr__(self, "systems", systems)
-        object.__setattr__(self, "routes", tuple(routes))
-        if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-            raise BadInput(f"Arm: name={name!r} must be letters, digits, - and _")
-        if not systems:
-            raise BadInput(f"Arm {name}: systems are missing, e.g. Arm({name!r}, Service(instances=8), Dns())")
-        for system in systems:
-            if not hasattr(system, "compose_files") or not hasattr(system, "bounds"):
-                raise BadInput(f"Arm {name}: {system!r} is not a system; see lab.systems")
-        names = [node for node, _ in self.nodes]
-        for node in names:
-            if names.count(node) > 1:
-                raise BadInput(f"Arm {name}: two of its systems bring a node {node!r}")
-        labels = [route.label for route in self.routes]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise BadInput(f"Arm {name}: two of its routes are called {label!r}; give one of them a name=")
-        try:
-            for system in systems:
-                if (check := getattr(system, "check_beside", None)) is not None:
-                    check(systems, self.routes)
-            for route in self.routes:
-                route.check_beside(systems)
-        except BadInput as error:
-            raise BadInput(f"Arm {name}: {error.what}") from None
-
-    @property
-    def compose_files(self) -> tuple[str, ...]:
-        """The systems' compose files, each once, in order."""
-        return tuple(dict.fromkeys(file for system in self.systems for file in system.compose_files))
-
-    @property
-    def nodes(self) -> tuple[tuple[str, str], ...]:
-        """(node, role) of every pod of the systems."""
-        return tuple(node for system in self.systems for node in system.nodes)
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The systems' settings as variables of their compose files; a later system's word counts."""
-        return {name: value for system in self.systems for name, value in system.environment.items()}
-
-    @property
-    def settings(self) -> Fields:
-        """The systems' settings by system name."""
-        return {system.name: system.settings for system in self.systems}
-
-    @property
-    def alive_at_start(self) -> tuple[str, ...]:
-        """The backends that serve when a trial begins: all but the spare ones."""
-        spare = {node for system in self.systems for node in getattr(system, "spare_nodes", ())}
-        return tuple(node for node, role in self.nodes if role == "backend" and node not in spare)
-
-    @property
-    def beat_s(self) -> float:
-        """Seconds of the clock that strikes race against; 0 where there is none."""
-        return next((system.beat_s for system in self.systems if system.beat_s > 0), 0.0)
-
-    @property
-    def beat_name(self) -> str:
-        """What that clock is called: "ttl"."""
-        return next((getattr(s, "beat_name", f"{s.name} beat") for s in self.systems if s.beat_s > 0), "")
-
-    def route(self) -> Route:
-        """How its clients discover. Raises BadInput where none of its systems says."""
-        for system in self.systems:
-            if (found := system.route()) is not None:
-                return found
-        raise BadInput(f"Arm {self.name}: none of its systems gives clients a way to discover instances")
-
-    def mechanism(self, change: str) -> Bounds | None:
-        """What the systems promise for a fault's name or "return", without the routes of a database; None: nothing."""
-        asked = [s for s in self.systems if getattr(s, "fails_over", False)] if self.routes else self.systems
-        found = next((b for system in asked if (b := system.bounds(change)) is not None), None)
-        return self.mechanism("return") if found is None and change == "start" else found
-
-    def promises(self, change: str) -> Mapping[str, Bounds]:
-        """What the settings promise to clients, by route's label; "" where clients are of one kind.
-
-        Empty where nothing is promised, without a route that promises nothing.
-        """
-        found = self.mechanism(change)
-        if found is None:
-            return {}
-        if not self.routes:
-            return {"": found}
-        of_routes = {route.label: route.phases(change, self.systems) for route in self.routes}
-        return {label: Bounds((*found.phases, *own)) for label, own in of_routes.items() if own is not None}
-
-    def bounds(self, change: str) -> Bounds | None:
-        """The largest of its promises; where no route promises anything, its systems' own. None: nothing at all."""
-        found = self.promises(change).values()
-        return max(found, key=lambda bounds: bounds.high_s, default=self.mechanism(change))
 
 
 @dataclass(frozen=True)
@@ -174,9 +67,11 @@ class Strike:
             raise BadInput(f"Strike: fault={self.fault.__name__} is a class; write {self.fault.__name__}()")
         for member in ("name", "leaves", "inject", "verify", "heal"):
             if not hasattr(self.fault, member):
-                raise BadInput(f"Strike: fault={self.fault!r} is not a fault: it has no {member}")
+                raise BadInput(f"Strike: fault={shown(self.fault)} is not a fault: it has no {member}; see lab.faults")
         if not isinstance(self.target, Selector):
-            raise BadInput(f"Strike: target={self.target!r} is not a selector, e.g. one('backend') or named('ns1')")
+            raise BadInput(
+                f"Strike: target={shown(self.target)} is not a selector, e.g. one('backend') or named('ns1')"
+            )
         check_number("Strike", "at_s", self.at_s, least=0)
         check_number("Strike", "every_s", self.every_s, least=0)
         if self.for_s is not None:
@@ -217,8 +112,11 @@ class Scenario:
         for name in ("arms", "objectives", "strikes"):
             value = getattr(self, name)
             if isinstance(value, str) or not isinstance(value, Sequence):
-                raise BadInput(f"Scenario: {name}={value!r} is not a list")
+                raise BadInput(f"Scenario: {name}={shown(value)} is not a list; write {name}=[...]")
             object.__setattr__(self, name, tuple(value))
+        if not isinstance(self.expects, Mapping):
+            raise BadInput(f'Scenario: expects={shown(self.expects)} is no mapping, e.g. {{objective: "no"}}')
+        check_truth("Scenario", "demonstration", self.demonstration)
         check_whole("Scenario", "repeats", self.repeats, least=1)
         check_number("Scenario", "quiet_s", self.quiet_s, above=0)
         check_number("Scenario", "watch_s", self.watch_s, above=0)
@@ -253,15 +151,21 @@ class Scenario:
         return (*arm.nodes, *self.load.nodes)
 
     def _check_arms(self) -> None:
+        if isinstance(self.load, type) or not hasattr(self.load, "nodes") or not hasattr(self.load, "settings"):
+            what = self.load.__name__ + ", a class," if isinstance(self.load, type) else shown(self.load)
+            raise BadInput(
+                f"Scenario: load={what} is not a load, e.g. HttpClients(count=30, rate_per_s=300) or SqlWriters()"
+            )
         if not self.arms:
             raise BadInput("Scenario: arms are missing")
         for arm in self.arms:
             if not isinstance(arm, Arm):
-                raise BadInput(f"Scenario: arms: {arm!r} is not an Arm")
+                raise BadInput(f"Scenario: arms: {shown(arm)} is not an Arm, e.g. Arm('dns', Service(), Dns())")
             if self.kind == "writes":
                 self._check_database(arm)
-            elif arm.routes:
-                raise BadInput(f"Scenario: arm {arm.name} has routes to a database; its load must be SqlWriters(...)")
+            elif arm.routes or "postgres" in arm.settings:
+                has = "routes to a database" if arm.routes else "a database"
+                raise BadInput(f"Scenario: arm {arm.name} has {has}; its load must be SqlWriters(...)")
             else:
                 arm.route()
                 if not arm.alive_at_start:
@@ -270,33 +174,40 @@ class Scenario:
         for name in names:
             if names.count(name) > 1:
                 raise BadInput(f"Scenario: arms: two of them are named {name!r}")
-        if not hasattr(self.load, "nodes") or not hasattr(self.load, "settings"):
-            raise BadInput(f"Scenario: load={self.load!r} is not a load, e.g. HttpClients(count=30, rate_per_s=300)")
 
     def _check_database(self, arm: Arm) -> None:
         settings = arm.settings.get("postgres")
         if settings is None:
-            raise BadInput(f"Scenario: arms: {arm.name} has no database; add a Postgres(...)")
+            raise BadInput(
+                f"Scenario: arm {arm.name} has no database, and the load writes to one; add Postgres(...), or use "
+                "HttpClients(...)"
+            )
         if not arm.routes:
             raise BadInput(f"Scenario: arm {arm.name}: routes are missing, e.g. routes=[MultiHost()]")
         pool, most = int(self.load.settings["pool"]), int(settings["max_connections"])
         needed = len(arm.routes) * (pool + 1) + _OWN_CONNECTIONS
         if needed > most:
             raise BadInput(
-                f"Scenario: arm {arm.name}: pool={pool} for each of {len(arm.routes)} routes, readers and the lab "
+                f"Scenario: arm {arm.name}: pool={pool} for each route ({len(arm.routes)}), readers and the lab "
                 f"itself need {needed} connections, Postgres grants max_connections={most}; lower pool or raise it"
             )
 
     def _check_strikes(self) -> None:
         for number, strike in enumerate(self.strikes, 1):
             if not isinstance(strike, Strike):
-                raise BadInput(f"Scenario: strikes: {strike!r} is not a Strike")
+                raise BadInput(f"Scenario: strikes: {shown(strike)} is not a Strike, e.g. Strike(Crash(), ...)")
             for arm in self.arms:
                 try:
-                    strike.target.candidates(self.nodes(arm))
+                    self._check_target(strike, arm)
                 except BadInput as error:
-                    raise BadInput(f"strike {number}: arm {arm.name}: {error.what}") from None
+                    where = f"{error.where}: " if error.where else ""
+                    raise BadInput(f"strike {number}: arm {arm.name}: {where}{error.what}") from None
         for (i, first), (j, second) in combinations(enumerate(self.strikes, 1), 2):
+            if first.target.kind == "leader" and (first.target, first.at_s) == (second.target, second.at_s):
+                raise BadInput(
+                    f"strikes {i} ({first}) and {j} ({second}) hit the same leader at once; give the second one an "
+                    "at_s at which another one leads"
+                )
             if "leader" in (first.target.kind, second.target.kind):
                 continue  # whom it hits is known only when it is due
             for arm in self.arms:
@@ -307,6 +218,28 @@ class Scenario:
                         "some(), name different nodes, or let the first end with for_s"
                     )
 
+    def _check_target(self, strike: Strike, arm: Arm) -> None:
+        nodes, fault = self.nodes(arm), strike.fault
+        roles = dict(nodes)
+        hit = strike.target.candidates(nodes)
+        led = {role for system in arm.systems if (role := getattr(system, "leads", ""))}
+        if strike.target.kind == "leader":
+            if led and strike.target.role not in led:
+                raise BadInput(f"target: of {strike.target.role} none leads; leader() is for {', '.join(sorted(led))}")
+            targets = [(str(strike.target), strike.target.role)]
+        else:
+            targets = [(node, roles[node]) for node in hit]
+        for node, role in targets:
+            if role in _OF_THE_LAB and (fault.leaves == "dead" or fault.needs & {"server", "host"}):
+                raise BadInput(
+                    f"target: {node} is how the lab sees what happens, and {fault.name} would blind it; strike a "
+                    "system, or cut it off with Partition(...)"
+                )
+            if fault.name == "start" and node in arm.alive_at_start:
+                raise BadInput(f"target: {node} runs already when a trial begins; Start a spare: Service(spares=...)")
+        if (check := getattr(fault, "fits", None)) is not None:
+            check(targets, nodes)
+
     def _check_hold(self) -> None:
         if self.hold_s is None:
             return
@@ -315,9 +248,10 @@ class Scenario:
             for change in self.changes:
                 found = arm.bounds(change)
                 if found is not None and self.hold_s < MARGIN * found.high_s:
+                    enough_s = math.ceil(10 * MARGIN * found.high_s) / 10
                     raise BadInput(
                         f"Scenario: hold_s={self.hold_s:g} is shorter than {MARGIN:g} x the bound of arm {arm.name} "
-                        f"for {change} ({found.high_s:.2f} s); raise it to {MARGIN * found.high_s:.1f} or leave it out"
+                        f"for {change} ({found.high_s:.2f} s); raise it to {enough_s:g} or leave it out"
                     )
 
     def _check_objectives(self) -> None:
@@ -327,7 +261,10 @@ class Scenario:
         makes = frozenset[str]().union(*(strike.makes for strike in self.strikes))
         for objective in self.objectives:
             if not isinstance(objective, Objective):
-                raise BadInput(f"Scenario: objectives: {objective!s} is not a comparison, e.g. worst(measure) <= 5")
+                raise BadInput(
+                    f"Scenario: objectives: {shown(objective)} is not a comparison with <, <=, > or >=, e.g. "
+                    "worst(measure) <= 5"
+                )
             for name in objective.arms:
                 if name not in names:
                     raise BadInput(
@@ -366,7 +303,10 @@ class Scenario:
                 without = [change for change in changes if not arm.promises(change)]
                 # What only prepares the failure of a database (a cut standby) need not promise anything by itself.
                 if without and (self.kind == "views" or len(without) == len(changes)):
-                    raise BadInput(f"objective {objective}: arm {arm.name} promises no bound for {without[0]}")
+                    raise BadInput(
+                        f"objective {objective}: arm {arm.name} promises no bound for {without[0]}, for "
+                        f"{arm.unbounded(without[0])}; compare it with a number"
+                    )
 
 
 def _overlap(first: Strike, second: Strike, nodes: int) -> bool:

@@ -98,7 +98,12 @@ def test_changes_follow_from_the_faults() -> None:
     """Each fault's name, and a return where something comes back."""
     assert scenario().changes == ("crash", "return")
     assert scenario().changes_of(dead_but_listed_s) == ("crash",)
-    started = scenario(strikes=[Strike(Start(), named("backend8"))], objectives=[worst(alive_but_missing_s) <= bound()])
+    spare = Arm("slow", Backends(spare=1), Names())
+    started = scenario(
+        arms=[spare],
+        strikes=[Strike(Start(), named("backend8"))],
+        objectives=[worst(alive_but_missing_s) <= bound()],
+    )
     assert started.changes_of(alive_but_missing_s) == ("return",)
 
 

@@ -14,16 +14,45 @@ from lab.protocols import Evidence, Fields, Injection, Node, Site
 
 DIRECTIONS = {"both": ("in", "out"), "in": ("in",), "out": ("out",)}
 """Seen from the target: what comes in, what goes out."""
+MOST_PORTS = 15
+"""What one rule of the packet filter takes."""
 ANY_PORT = 1
 """Nobody listens there, and a host that is reached says so: refused."""
 PROBE_S = 0.3
 AT_ONCE = 16
 
 
-def check_direction(owner: str, direction: str) -> None:
-    """Raises BadInput for a direction that there is not."""
-    if direction not in DIRECTIONS:
-        raise BadInput(f"{owner}: direction={direction!r} is none; one of: {', '.join(DIRECTIONS)}")
+def words_of(owner: str, away_from: object) -> tuple[str, ...]:
+    """`away_from` as it is kept. Raises BadInput where these are no names."""
+    if isinstance(away_from, tuple | list) and all(isinstance(word, str) and word for word in away_from):
+        return tuple(away_from)
+    raise BadInput(
+        f'{owner}: away_from={away_from!r} must be a list of names or roles, e.g. away_from=("postgres", "controller")'
+    )
+
+
+def check_peers(
+    owner: str, away_from: Sequence[str], targets: Sequence[tuple[str, str]], nodes: Sequence[tuple[str, str]]
+) -> None:
+    """Whether the nodes named are there, and somebody is left to be cut off from. Raises BadInput."""
+    known = {word for node in nodes for word in node}
+    for word in away_from:
+        if word not in known:
+            roles = ", ".join(sorted({role for _, role in nodes}))
+            names = ", ".join(sorted({name for name, _ in nodes}))
+            raise BadInput(
+                f"{owner}: away_from: there is no node and no role {word!r}; roles are {roles}; nodes {names}"
+            )
+    for target, role in targets:
+        peers = {name: of for name, of in nodes if away_from and {name, of} & set(away_from) and name != target}
+        if target.startswith("leader(") and set(peers.values()) == {role} and len(peers) == 1:
+            raise BadInput(
+                f"{owner}: away_from={tuple(away_from)!r} may be {target} itself; name others, or the role {role!r}"
+            )
+        if away_from and not peers:
+            raise BadInput(
+                f"{owner}: away_from={tuple(away_from)!r} leaves nobody: {target} is not cut off from itself"
+            )
 
 
 def peers_of(site: Site, away_from: Sequence[str]) -> dict[str, Node]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lab.fields import check_number
 from lab.protocols import Evidence, Injection, Site
 
 
@@ -16,6 +17,9 @@ class GracefulStop:
     name: ClassVar[str] = "graceful_stop"
     needs: ClassVar[frozenset[str]] = frozenset({"signal", "server"})
     leaves: ClassVar[str] = "dead"
+
+    def __post_init__(self) -> None:
+        check_number("GracefulStop", "patience_s", self.patience_s, above=0)
 
     def inject(self, site: Site) -> Injection:
         answer = site.target.tell("signal", signal="TERM", wait_s=self.patience_s, timeout_s=self.patience_s + 5)

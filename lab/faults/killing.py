@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from lab.errors import BadInput
 from lab.protocols import Evidence, Injection, Site
 from lab.wait import wait_until
 
 ENDED_S = 10.0
+SERVERS = "postgres"
+
+
+def check_servers(owner: str, targets: Sequence[tuple[str, str]]) -> None:
+    """Whether all that it hits are database servers. Raises BadInput."""
+    for target, role in targets:
+        if role != SERVERS:
+            raise BadInput(f"{owner}: {target} is no database server; its target is one, e.g. leader({SERVERS!r})")
 
 
 def kill(site: Site, match: str) -> Injection:

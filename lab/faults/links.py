@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from lab.errors import BadInput
 from lab.protocols import Fields, Node
 from lab.wait import wait_until
 
@@ -11,6 +12,12 @@ ROLE = "link"
 API_PORT = 8474
 UP_S = 10.0
 _SETTINGS = ("name", "listen", "upstream", "latency_ms")
+
+
+def check_link(owner: str, nodes: Sequence[tuple[str, str]]) -> None:
+    """Whether there is a link at all. Raises BadInput."""
+    if all(role != ROLE for _, role in nodes):
+        raise BadInput(f"{owner}: there is no link; write Postgres(lag_ms=...), 0 for one that is not slow")
 
 
 def proxies(link: Node) -> list[Fields]:

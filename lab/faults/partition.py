@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from lab.faults import cutting
+from lab.fields import check_word
 from lab.protocols import Evidence, Injection, Site
 
 
@@ -25,7 +27,12 @@ class Partition:
     holds_until_healed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        cutting.check_direction("Partition", self.direction)
+        object.__setattr__(self, "away_from", cutting.words_of("Partition", self.away_from))
+        check_word("Partition", "direction", self.direction, tuple(cutting.DIRECTIONS))
+
+    def fits(self, targets: Sequence[tuple[str, str]], nodes: Sequence[tuple[str, str]]) -> None:
+        """Whether there is whom it cuts off, and from whom. Raises BadInput."""
+        cutting.check_peers("Partition", self.away_from, targets, nodes)
 
     def inject(self, site: Site) -> Injection:
         return cutting.cut(site, self.away_from, (), self.direction, "drop")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +20,10 @@ class PostmasterCrash:
     name: ClassVar[str] = "crash_postmaster"
     needs: ClassVar[frozenset[str]] = frozenset({"signal", "server"})
     leaves: ClassVar[str] = "dead"
+
+    def fits(self, targets: Sequence[tuple[str, str]], nodes: Sequence[tuple[str, str]]) -> None:
+        """Whether there is a postmaster where it strikes. Raises BadInput."""
+        killing.check_servers("PostmasterCrash", targets)
 
     def inject(self, site: Site) -> Injection:
         return killing.kill(site, POSTMASTER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,10 +28,20 @@ class Reject:
     holds_until_healed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ports, tuple | list):
+            raise BadInput(f"Reject: ports={self.ports!r} is not a list of ports, e.g. ports=(5432,)")
+        object.__setattr__(self, "ports", tuple(self.ports))
+        object.__setattr__(self, "away_from", cutting.words_of("Reject", self.away_from))
         if not self.ports:
             raise BadInput("Reject: ports=() rejects nothing; name at least one")
+        if len(self.ports) > cutting.MOST_PORTS:
+            raise BadInput(f"Reject: ports has {len(self.ports)} of them; at most {cutting.MOST_PORTS}")
         for port in self.ports:
-            check_whole("Reject", "ports", port, least=1)
+            check_whole("Reject", "ports", port, least=1, most=65535)
+
+    def fits(self, targets: Sequence[tuple[str, str]], nodes: Sequence[tuple[str, str]]) -> None:
+        """Whether there is whom it cuts off, and from whom. Raises BadInput."""
+        cutting.check_peers("Reject", self.away_from, targets, nodes)
 
     def inject(self, site: Site) -> Injection:
         return cutting.cut(site, self.away_from, self.ports, "both", "reset")

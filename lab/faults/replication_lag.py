@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lab.errors import BadInput
 from lab.faults import links
 from lab.fields import check_number
 from lab.protocols import Evidence, Injection, Site
 
 PROXY = "127.0.0.1"
 PROBE_S = 2.0
+MOST_MS = 60_000
 LEAST = 0.95
 """How much of the lag a probe through the link must see."""
 
@@ -26,7 +29,16 @@ class ReplicationLag:
     holds_until_healed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_number("ReplicationLag", "ms", self.ms, least=0)
+        check_number("ReplicationLag", "ms", self.ms, least=0, most=MOST_MS)
+        if self.ms != round(self.ms):
+            raise BadInput(f"ReplicationLag: ms={self.ms:g} must be whole milliseconds: Toxiproxy knows no other")
+
+    def fits(self, targets: Sequence[tuple[str, str]], nodes: Sequence[tuple[str, str]]) -> None:
+        """Whether there is a link, and it is what is struck. Raises BadInput."""
+        links.check_link("ReplicationLag", nodes)
+        for target, role in targets:
+            if role != links.ROLE:
+                raise BadInput(f"ReplicationLag: {target} is not a link; its target is every({links.ROLE!r})")
 
     def inject(self, site: Site) -> Injection:
         before = links.proxies(site.target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lab.fields import check_number, check_truth
 from lab.protocols import Evidence, Injection, Site
 from lab.wait import wait_until
 
@@ -18,6 +19,10 @@ class Restart:
     name: ClassVar[str] = "restart"
     needs: ClassVar[frozenset[str]] = frozenset({"signal", "server"})
     leaves: ClassVar[str] = "alive"
+
+    def __post_init__(self) -> None:
+        check_truth("Restart", "graceful", self.graceful)
+        check_number("Restart", "patience_s", self.patience_s, above=0)
 
     def inject(self, site: Site) -> Injection:
         node = site.target

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.faults import links
+from lab.faults import killing, links
 from lab.protocols import Evidence, Fields, Injection, Node, Site
 
 
@@ -16,6 +17,11 @@ class SiteLoss:
     name: ClassVar[str] = "site_loss"
     needs: ClassVar[frozenset[str]] = frozenset({"signal", "packets", "server"})
     leaves: ClassVar[str] = "dead"
+
+    def fits(self, targets: Sequence[tuple[str, str]], nodes: Sequence[tuple[str, str]]) -> None:
+        """Whether there is a link, and a database behind it. Raises BadInput."""
+        links.check_link("SiteLoss", nodes)
+        killing.check_servers("SiteLoss", targets)
 
     def inject(self, site: Site) -> Injection:
         struck = _links(site)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lab.errors import BadInput
 from lab.protocols import Evidence, Injection, Site
 from lab.wait import TimedOut, wait_until
 
@@ -16,6 +18,12 @@ class Start:
     name: ClassVar[str] = "start"
     needs: ClassVar[frozenset[str]] = frozenset({"signal", "server"})
     leaves: ClassVar[str] = "alive"
+
+    def fits(self, targets: Sequence[tuple[str, str]], nodes: Sequence[tuple[str, str]]) -> None:
+        """Whether these are instances of a service. Raises BadInput."""
+        for target, role in targets:
+            if role != "backend":
+                raise BadInput(f"Start: {target} runs all the time; it is for spare instances of Service(spares=...)")
 
     def inject(self, site: Site) -> Injection:
         after_ns = site.target.tell("ping")["t_ns"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lab.errors import NodeLost
+from lab.errors import BadInput, NodeLost
 from lab.protocols import Evidence, Fields, Injection, Node, Site
 from lab.wait import TimedOut, wait_until
 
 CONTROLLER = "controller"
+WATCHER = "watcher"
+"""The role of the pod that comes with Patroni."""
 SERVERS = "postgres"
+FIRST = "postgres1"
 ASKED_S = 30.0
 """How long the answer may take: some managers answer when it is done."""
 DONE_S = 15.0
@@ -24,6 +28,13 @@ class Switchover:
     name: ClassVar[str] = "switchover"
     needs: ClassVar[frozenset[str]] = frozenset({"signal"})
     leaves: ClassVar[str] = "alive"
+
+    def fits(self, targets: Sequence[tuple[str, str]], nodes: Sequence[tuple[str, str]]) -> None:
+        """Whether somebody can be asked, and it is the primary that hands over. Raises BadInput."""
+        if not {CONTROLLER, WATCHER} & {role for _, role in nodes}:
+            raise BadInput("Switchover: nobody is there who could be asked; add Controller(), Manual() or Patroni()")
+        if any(target not in (f"leader({SERVERS})", FIRST) for target, _ in targets):
+            raise BadInput(f"Switchover: only a primary hands over; its target is leader({SERVERS!r})")
 
     def inject(self, site: Site) -> Injection:
         asked = next((node for node in site.nodes.values() if node.role == CONTROLLER), site.target)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from lab.errors import BadInput
-from lab.fields import check_number, check_whole
+from lab.fields import check_number, check_whole, check_word
 from lab.protocols import Beat, Bounds, ClientRoute, Fields, Phase, Route, Stack, System
 from lab.systems.asking import ask_server, order, revive
 
@@ -70,9 +70,8 @@ class Controller:
         check_number("Controller", "check_interval_s", self.check_interval_s, least=0.01)
         check_number("Controller", "check_timeout_s", self.check_timeout_s, least=0.01)
         check_whole("Controller", "failures", self.failures, least=1)
-        for name, words in (("promote", PROMOTE), ("fence", FENCES)):
-            if (value := getattr(self, name)) not in words:
-                raise BadInput(f"Controller: {name}={value!r} must be one of {', '.join(words)}")
+        check_word("Controller", "promote", self.promote, PROMOTE)
+        check_word("Controller", "fence", self.fence, FENCES)
 
     def check_beside(self, systems: Sequence[System], routes: Sequence[ClientRoute]) -> None:
         """Whether the arm has what it needs. Raises BadInput."""
@@ -140,6 +139,15 @@ class Controller:
         fencing = () if self.fence == "none" else (Phase("fencing", 0.0, FENCING_S, f"fence ({self.fence})", 0.05),)
         return Bounds((detection, *fencing, *promotion_phases(self._attach_s)))
 
+    def unbounded(self, change: str) -> str:
+        """Why nothing is promised for a change, where the fence is to blame."""
+        if change not in CANNOT_BE_FENCED[self.fence]:
+            return ""
+        return (
+            f"its Controller promotes nobody before the old primary is fenced, and fence={self.fence!r} cannot be done "
+            "then (fence='none' waits for nothing)"
+        )
+
     # -- the running stack ---------------------------------------------------------------------------------------
 
     @property
@@ -179,6 +187,12 @@ def check_failover(owner: str, systems: Sequence[System]) -> float:
         raise BadInput(f"{owner} keeps a Postgres, and there is none: add Postgres(...) before it")
     if "patroni" in by_name:
         raise BadInput(f"{owner} and Patroni would both promote standbys: one of them has to go")
+    names = [system.name for system in systems]
+    if names.index(owner.lower()) < names.index("postgres"):
+        raise BadInput(
+            f"{owner} stands before postgres: between trials it would see the servers go, and promote one; name it "
+            "after Postgres(...)"
+        )
     return ATTACH_S if by_name["postgres"].settings.get("replication") == "sync" else 0.0
 
 

@@ -65,13 +65,16 @@ class Patroni:
     """Whether the arm that it is part of has commits wait for any of the standbys. With "first" a new leader starts
     without: Patroni has it wait only when it has chosen a standby."""
     name: ClassVar[str] = "patroni"
+    leads: ClassVar[str] = "postgres"
     fails_over: ClassVar[bool] = True
     beat_name: ClassVar[str] = "loop_wait"
     compose_files: ClassVar[tuple[str, ...]] = ("patroni.yaml",)
     nodes: ClassVar[tuple[tuple[str, str], ...]] = ((WATCHER, "watcher"),)
 
     def __post_init__(self) -> None:
-        check_whole("Patroni", "ttl_s", self.ttl_s, least=1)
+        check_whole(
+            "Patroni", "ttl_s", self.ttl_s, least=1 if type(self.ttl_s) is int and self.ttl_s > 0 else LEAST_TTL_S
+        )
         check_whole("Patroni", "loop_wait_s", self.loop_wait_s, least=LEAST_LOOP_S)
         check_whole("Patroni", "retry_timeout_s", self.retry_timeout_s, least=1)
         if self.ttl_s < LEAST_TTL_S:
@@ -81,7 +84,8 @@ class Patroni:
             )
         if self.retry_timeout_s < LEAST_RETRY_S:
             raise BadInput(
-                f"Patroni: retry_timeout_s={self.retry_timeout_s} would be raised to {LEAST_RETRY_S}, Patroni's least"
+                f"Patroni: retry_timeout_s={self.retry_timeout_s} would be raised to {LEAST_RETRY_S}, Patroni's least; "
+                f"write retry_timeout_s={LEAST_RETRY_S}"
             )
         needed_s = self.loop_wait_s + 2 * self.retry_timeout_s
         if needed_s > self.ttl_s:
@@ -121,8 +125,10 @@ class Patroni:
                 f"ZooKeeper(tick_s={self.ttl_s / MOST_TICKS:g}), or session_s={most_s:g} to have it so"
             )
         if self.session_s is not None and not least_s <= self.session_s <= most_s:
+            nearest_s = least_s if self.session_s < least_s else most_s
             raise BadInput(
-                f"Patroni: session_s={self.session_s:g} is outside {LEAST_TICKS}..{MOST_TICKS} ticks: {grants}"
+                f"Patroni: session_s={self.session_s:g} is outside {LEAST_TICKS}..{MOST_TICKS} ticks: {grants}; write "
+                f"session_s={nearest_s:g}, or ZooKeeper(tick_s=...) with at most half and at least a 20th of it"
             )
         object.__setattr__(self, "_tick_s", tick_s)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lab.errors import BadInput, LabError, NodeLost
-from lab.fields import check_number, check_whole
+from lab.fields import check_number, check_whole, check_word
 from lab.protocols import Beat, Bounds, ClientRoute, Fields, Node, Route, Stack, System
 from lab.systems.asking import UNREACHED, ask
 from lab.wait import TimedOut, wait_until
@@ -20,9 +20,14 @@ LINK_NAME, LINK_LISTEN = "replication", "0.0.0.0:15431"
 PORT = 5432
 MANAGEMENT_PORT = 5999
 MOST_STANDBYS = 3
+MOST_LAG_MS = 60_000
+MOST_CONNECTIONS = 1000
 COMMAND_S = 20.0
 REJOIN_S = 60.0
 LAG_TOLERANCE_MS = 0.5
+
+FOR_INSTANCES = frozenset({"service", "dns", "scripted"})
+"""Systems that are of no use to a database."""
 
 LEADS = frozenset({"primary", "read_only"})
 """States of a server that is out of recovery."""
@@ -45,24 +50,31 @@ class Postgres:
     lag_ms: float | None = None
     max_connections: int = 100
     name: ClassVar[str] = "postgres"
+    leads: ClassVar[str] = "postgres"
     beat_s: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        check_whole("Postgres", "standbys", self.standbys, least=1)
-        if self.standbys > MOST_STANDBYS:
-            raise BadInput(f"Postgres: standbys={self.standbys} must be 1 to {MOST_STANDBYS}")
-        _check_word("replication", self.replication, ("async", "sync"))
-        _check_word("sync_method", self.sync_method, ("any", "first"))
-        _check_word("commit", self.commit, ("on", "remote_write", "remote_apply"))
+        check_whole("Postgres", "standbys", self.standbys, least=1, most=MOST_STANDBYS)
+        check_word("Postgres", "replication", self.replication, ("async", "sync"))
+        check_word("Postgres", "sync_method", self.sync_method, ("any", "first"))
+        check_word("Postgres", "commit", self.commit, ("on", "remote_write", "remote_apply"))
         check_whole("Postgres", "sync_standbys", self.sync_standbys, least=1)
+        for name, default in (("sync_standbys", 1), ("sync_method", "any"), ("commit", "on")):
+            if self.replication == "async" and (value := getattr(self, name)) != default:
+                raise BadInput(
+                    f"Postgres: {name}={value!r} means nothing with replication='async'; write replication='sync', or "
+                    f"leave it out (--set ARM.{name}=... is for one arm only)"
+                )
         if self.replication == "sync" and self.sync_standbys > self.standbys:
             raise BadInput(
                 f"Postgres: sync_standbys={self.sync_standbys} of standbys={self.standbys}: no write would ever be "
                 "acknowledged; lower sync_standbys or raise standbys"
             )
         if self.lag_ms is not None:
-            check_number("Postgres", "lag_ms", self.lag_ms, least=0)
-        check_whole("Postgres", "max_connections", self.max_connections, least=20)
+            check_number("Postgres", "lag_ms", self.lag_ms, least=0, most=MOST_LAG_MS)
+            if self.lag_ms != round(self.lag_ms):
+                raise BadInput(f"Postgres: lag_ms={self.lag_ms:g} must be whole milliseconds: Toxiproxy knows no other")
+        check_whole("Postgres", "max_connections", self.max_connections, least=20, most=MOST_CONNECTIONS)
 
     @property
     def compose_files(self) -> tuple[str, ...]:
@@ -100,7 +112,13 @@ class Postgres:
         return told | {"max_connections": self.max_connections}
 
     def check_beside(self, systems: Sequence[System], routes: Sequence[ClientRoute]) -> None:
-        """Raises BadInput where the link would be passed by."""
+        """Raises BadInput where the link would be passed by, or others have no use for a database."""
+        for system in systems:
+            if system.name in FOR_INSTANCES:
+                raise BadInput(
+                    f"{type(system).__name__} is about instances of a service, not about a database; leave it out "
+                    "(PrimaryRegistrar publishes a primary by DNS)"
+                )
         if self.lag_ms is not None and any(system.name == "patroni" for system in systems):
             raise BadInput(
                 f"Postgres: lag_ms={self.lag_ms:g} has no effect beside Patroni, whose standbys connect to the leader "
@@ -248,8 +266,3 @@ def _at_once(act: Callable[[str], Any], nodes: Iterable[str]) -> list[Any]:
     names = list(nodes)
     with ThreadPoolExecutor(len(names)) as pool:
         return list(pool.map(act, names))
-
-
-def _check_word(name: str, value: object, words: Sequence[str]) -> None:
-    if value not in words:
-        raise BadInput(f"Postgres: {name}={value!r} must be one of: {', '.join(words)}")

@@ -48,7 +48,7 @@ class PrimaryRegistrar:
                 f"PrimaryRegistrar: ttl_s={self.ttl_s!r} must be whole seconds, 0 or more; DNS carries no fractions"
             )
         words = tuple(self.publish) if isinstance(self.publish, tuple | list) else ()
-        if not words or len(set(words)) < len(words) or not set(words) <= set(PLACES):
+        if not words or not all(word in PLACES and words.count(word) == 1 for word in words):
             raise BadInput(
                 f'PrimaryRegistrar: publish={self.publish!r} must be ("dns", "zookeeper"), or a tuple of one of them'
             )

@@ -41,6 +41,7 @@ class ZooKeeper:
     init_limit_ticks: int = 20
     fsync: bool = True
     name: ClassVar[str] = "zookeeper"
+    leads: ClassVar[str] = "zookeeper"
     beat_name: ClassVar[str] = "heartbeat"
     compose_files: ClassVar[tuple[str, ...]] = ("zookeeper.yaml",)
 
