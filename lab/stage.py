@@ -98,15 +98,16 @@ class Stage:
     def target(self, planned: PlannedStrike) -> str:
         """Whom a strike hits; a leader is asked for when it is struck, not before. Raises NodeLost for none."""
         if planned.strike not in self.targets:
-            leader = self.leader()
+            leader = self.leader(leading_role(planned.target))
             if leader is None:
                 raise NodeLost(f"nobody leads, so {planned.fault.name} of the leader has no target")
             self.targets[planned.strike] = leader
         return self.targets[planned.strike]
 
-    def leader(self) -> str | None:
-        """The node that leads, where one does."""
-        return next((found for s in self.arm.systems if (found := s.leader(self.stack)) is not None), None)
+    def leader(self, role: str) -> str | None:
+        """The node of a role that leads, where one does; other systems of the arm have leaders of their own."""
+        of_role = {node.name for node in self.stack.role(role)}
+        return next((found for s in self.arm.systems if (found := s.leader(self.stack)) in of_role), None)
 
     # -- waiting -------------------------------------------------------------------------------------------------
 

@@ -142,7 +142,7 @@ class TrialRun:
     def _aim(self) -> tuple[Beat | None, int]:
         """Read the beat that the strikes race against, and the instant of the planned phase of the first one."""
         first = self.trial.strikes[0]
-        beat = next((b for b in (system.beat(self.stack) for system in self.arm.systems) if b is not None), None)
+        beat = next((b for b in (system.beat(self.stack) for system in self.arm.raced) if b is not None), None)
         now_ns = self.stage.now_ns()
         soonest_ns = now_ns + int(0.3 * S)  # the look before each strike takes a few milliseconds
         if beat is None or beat.period_s <= 0:

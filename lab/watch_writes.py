@@ -41,7 +41,7 @@ class WritesWatch:
 
     def ready(self) -> None:
         """What the replication link really delays, by the standbys' own agents."""
-        leader = self.stage.leader()
+        leader = self.stage.leader("postgres")
         if not self.stage.stack.role("link") or leader is None:
             return
         for node in self._servers:
@@ -122,7 +122,7 @@ class WritesWatch:
             for planned, bounds in promised.items()
             if bounds is not None and any(phase.name == "promotion" for phase in bounds.phases)
         }
-        return bool(due) and stage.leader() in (None, *due)
+        return bool(due) and stage.leader("postgres") in (None, *due)
 
     def _until_right(self, after_ns: int, limit_s: float, name: str, for_s: float) -> bool:
         """Wait until every route's writes have been acknowledged for `for_s`, counted from `after_ns` at the soonest;
@@ -167,7 +167,7 @@ class WritesWatch:
 
     def _behind(self) -> list[str]:
         """The servers that do not stream from the leader; the leader itself where nobody leads."""
-        leader = self.stage.leader()
+        leader = self.stage.leader("postgres")
         if leader is None:
             return [node.name for node in self._servers]
         status = _told(self.stage.stack.nodes[leader])
