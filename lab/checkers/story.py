@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.checkers import link
 from lab.checkers.books import Book, books_of, unsettled
 from lab.checkers.database import Database, database_of
 from lab.checkers.losses import after_strike, loss_words
@@ -30,6 +31,7 @@ def sentences(history: History) -> list[str]:
         *_kinds(database, falls),
         *_late(database),
         *_managed(history, database),
+        *link.words(history),
     ]
 
 

@@ -6,7 +6,9 @@ A trial that cannot is unknown, never a pass, and says why.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from lab.checkers import link
 from lab.checkers.blindness import Stall
 from lab.checkers.books import unsettled
 from lab.checkers.database import Database, database_of
@@ -47,6 +49,7 @@ def check(history: History) -> Verdict:
         *unreadable(history),
         *ran_backwards(history, LINE),
         *unsteady(database, ledgers),
+        *link.off(history),
         *unread(history, database),
         *unwitnessed(database, ledgers),
         *blind(history, truth, lambda stall: _stopped(database, stall)),
@@ -55,7 +58,11 @@ def check(history: History) -> Verdict:
         *silent(history, truth, _silenced(history, database)),
     ]
     answer = Valid.UNKNOWN if reasons else Valid.YES
-    return Verdict(NAME, answer, tuple(reasons), (), {**lab_figures(history, truth), **_baseline(database, ledgers)})
+    return Verdict(NAME, answer, tuple(reasons), (), _figures(history, database, ledgers))
+
+
+def _figures(history: History, database: Database, ledgers: dict[str, RouteLedger]) -> dict[str, Any]:
+    return {**lab_figures(history, database.truth), **_baseline(database, ledgers), **link.figures(history)}
 
 
 def unsteady(database: Database, ledgers: dict[str, RouteLedger]) -> Iterator[str]:
