@@ -138,10 +138,11 @@ class _Way:
         return self._detected() if self.outage.censored else self._healed()
 
     def _healed(self) -> list[Milestone]:
-        """The heal, where writes came back only after it."""
-        if self.outage.censored or not self.outage.start_ns < self.blow.heal.before_ns <= self.until_ns:
+        """The heal, where writes came back only with it."""
+        heal = self.blow.heal
+        if self.outage.censored or not (self.outage.start_ns < heal.before_ns and heal.after_ns <= self.until_ns):
             return []
-        return [Milestone(HEALED, self.blow.heal.middle_ns, self.blow.ref)]
+        return [Milestone(HEALED, min(heal.middle_ns, self.until_ns), self.blow.ref)]
 
     def _detected(self) -> list[Milestone]:
         """A failover controller says so itself; Patroni's decision is the end of the leader's lease."""
@@ -170,9 +171,13 @@ class _Way:
         return []
 
     def _waits_for(self, t_ns: int) -> int:
-        """Standbys that a commit waits for: as set, or what the controller brought it down to by then."""
-        settings = self.database.truth.plan.get("settings", {}).get("postgres", {})
-        if settings.get("replication") != "sync":
+        """Standbys that a commit waits for: as set, or what the controller brought it down to by then.
+
+        Patroni promotes with none, and waits for standbys only from when it has seen them stream.
+        """
+        of_systems = self.database.truth.plan.get("settings", {})
+        settings = of_systems.get("postgres", {})
+        if settings.get("replication") != "sync" or "patroni" in of_systems:
             return 0
         fewer = [e.fields.get("sync_standbys", 0) for e in self._all("failover.degraded") if e.t_ns <= t_ns]
         return int(fewer[-1]) if fewer else int(settings.get("sync_standbys", 1))

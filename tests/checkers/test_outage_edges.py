@@ -91,3 +91,25 @@ def test_a_route_that_came_back_with_the_heal_only_says_so() -> None:
         ("until healed", 13.0),
         ("client", 0.307),
     ]
+
+
+def test_a_heal_that_took_a_while_ended_it_too() -> None:
+    """Clients were let go of while it was going on, before it was over."""
+    tale = WritesTale()
+    tale.strike("crash_manager", "postgres1", 6.0, leaves="alive").fail(6.0, 20.3)
+    tale.failover("detected", 6.6, node="postgres1").promote("postgres2", 7.0)
+    tale.heal("postgres1", 20.4, width_s=0.8)
+    (made,) = outage.waterfalls(tale.history())
+    assert [step.name for step in made.steps] == ["detection", "promotion", "writable", "until healed", "client"]
+    assert made.steps[-2].lasts_s + made.steps[-1].lasts_s == S2(20.307 - 7.0)
+
+
+def test_patroni_promotes_without_waiting_for_standbys() -> None:
+    """In sync, too: it is writable at once, and what it waits for comes later."""
+    sync = {"replication": "sync", "sync_standbys": 1}
+    for settings, step_s in (({"postgres": sync}, 1.0), ({"postgres": sync, "patroni": {"ttl_s": 20}}, 0.0)):
+        tale = WritesTale(settings=settings)
+        tale.strike("crash", "postgres1", 6.0).fail(6.0, 9.0)
+        tale.promote("postgres2", 7.0).state("postgres2", 8.0, "primary", 2, sync=1)
+        (made,) = outage.waterfalls(tale.history())
+        assert {step.name: step.lasts_s for step in made.steps}["writable"] == S2(step_s)
