@@ -216,7 +216,9 @@ def _silenced(told: list[Condition], blow: Blow) -> list[Condition]:
     if blow.fault not in _PAUSES and not _leaves_dead(blow):
         return told
     before = [c for c in told if c.before_ns <= blow.at.before_ns]
-    later = [c for c in told if c.before_ns > blow.at.before_ns]
+    # A power loss cuts the network first: what a supervisor still says before it is killed too are its last words.
+    dead_until_ns = blow.heal.after_ns if _leaves_dead(blow) else blow.at.before_ns
+    later = [c for c in told if c.before_ns > max(dead_until_ns, blow.at.before_ns)]
     last = before[-1] if before else None
     gone = Condition(
         *blow.at,

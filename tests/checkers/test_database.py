@@ -41,6 +41,16 @@ def test_a_crash_ends_a_server_and_a_standby_is_promoted() -> None:
     assert (blow.key, blow.words, blow.heal.middle_ns) == ("1:postgres1", "the crash of postgres1", ns(20.0))
 
 
+def test_the_last_words_of_a_server_do_not_bring_it_back() -> None:
+    """A power loss cuts the network first: that its standbys are gone is noticed before the processes are killed."""
+    tale = WritesTale()
+    tale.strike("power_loss", "postgres1", 6.0).state("postgres1", 6.01, "primary", 1, sync=0).heal("postgres1", 20.0)
+    tale.state("postgres1", 20.4, "down").standby("postgres1", 21.0, "postgres2")
+    database = database_of(tale.history())
+    assert states(database, "postgres1") == ["primary", "down", "down", "standby"]
+    assert database.leads_again("postgres1", ns(6.0), ns(20.0)) is None
+
+
 def test_a_paused_supervisor_says_nothing() -> None:
     """Unknown while it stands still; then it is what it was, until it says otherwise."""
     tale = WritesTale()
