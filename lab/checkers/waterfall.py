@@ -105,7 +105,8 @@ def _last(writes: list[Write], until_ns: int) -> str:
 def _promotion(database: Database, blow: Blow, until_ns: int, after: str) -> Promotion | None:
     """The promotion of another server that came with this strike: the one that serves afterwards, else the last."""
     old = database.first_leader
-    within = [one for one in database.promotions if blow.at.after_ns <= one.at.before_ns <= until_ns]
+    # The first write may be acknowledged before the look that finds the new primary has come back.
+    within = [p for p in database.promotions if blow.at.after_ns <= p.at.before_ns and p.at.after_ns <= until_ns]
     known = database.promoted_by(blow.at.after_ns)
     old = known.node if known else old
     others = [one for one in within if one.node != old]

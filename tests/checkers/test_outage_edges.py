@@ -113,3 +113,13 @@ def test_patroni_promotes_without_waiting_for_standbys() -> None:
         tale.promote("postgres2", 7.0).state("postgres2", 8.0, "primary", 2, sync=1)
         (made,) = outage.waterfalls(tale.history())
         assert {step.name: step.lasts_s for step in made.steps}["writable"] == S2(step_s)
+
+
+def test_a_write_may_be_acknowledged_before_the_promotion_has_been_seen() -> None:
+    """The look that finds the new primary takes its time; the write that came between is of a failover all the same."""
+    tale = WritesTale()
+    tale.strike("crash", "postgres1", 6.0).fail(6.0, 7.0)
+    tale.failover("detected", 6.6, node="postgres1").promote("postgres2", 7.0, width_s=0.04)
+    (made,) = outage.waterfalls(tale.history())
+    assert (made.kind, made.outage_s) == ("failover", S2(7.007 - 6.005))
+    assert [step.name for step in made.steps] == ["detection", "promotion", "writable", "client"]
