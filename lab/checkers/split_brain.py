@@ -146,10 +146,11 @@ def fences_of(history: History, database: Database) -> list[Fence]:
 
 
 def after_fences(fences: list[Fence], splits: list[RouteSplit]) -> list[Write]:
-    """Writes that a server acknowledged while it was fenced: there should be none."""
+    """Writes that a server acknowledged while it was fenced, also before another one was promoted: there should be
+    none."""
     return [
         write
         for split in splits
-        for write in split.losing
-        if any(f.node == write.node and f.before_ns < write.done_ns < f.until_ns for f in fences)
+        for write in split.ledger.writes
+        if write.acknowledged and any(f.node == write.node and f.before_ns < write.done_ns < f.until_ns for f in fences)
     ]

@@ -261,7 +261,14 @@ def remarks(result: Result) -> list[str]:
                 figures += 1
                 if estimate.note:
                     about.setdefault(estimate.note, []).append(f"{short(item)} of {arm.arm}")
-    return [f"{note} ({'every figure' if len(of) == figures > 1 else '; '.join(of)})" for note, of in about.items()]
+    return [f"{note} ({_which(of, figures)})" for note, of in about.items()]
+
+
+def _which(of: Sequence[str], figures: int) -> str:
+    """Figures by name, or how many where the names would fill the screen."""
+    if len(of) == figures > 1:
+        return "every figure"
+    return "; ".join(of) if len(of) <= 4 else f"{len(of)} of {figures} figures"
 
 
 def flat(values: object, name: str = "") -> Sequence[tuple[str, str]]:

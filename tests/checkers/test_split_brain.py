@@ -58,7 +58,7 @@ def test_acknowledged_inside_the_promotions_own_interval_is_not_after_it() -> No
 def test_a_fenced_server_acknowledges_nothing() -> None:
     """Where it does, that is told apart; after the heal the fence is gone."""
     held = unfenced(seconds=0.0)
-    held.failover("fenced", 6.95, node="postgres1", how="cut_clients")
+    held.failover("fenced", 6.998, node="postgres1", how="cut_clients")
     assert split_brain.check(held.history()).figures["acknowledged_by_fenced"] == 0
     leaky = unfenced(seconds=1.0)
     leaky.failover("fenced", 7.5, node="postgres1", how="cut_clients")
@@ -66,9 +66,11 @@ def test_a_fenced_server_acknowledges_nothing() -> None:
     assert verdict.figures["acknowledged_by_fenced"] == 50
     assert "50 writes were acknowledged by a server that had been fenced" in verdict.reasons
     after = unfenced(seconds=0.0).serve("postgres1", 22.0, until_s=23.0)
-    after.failover("fenced", 6.95, node="postgres1", how="cut_clients")
+    after.failover("fenced", 6.998, node="postgres1", how="cut_clients")
     verdict = split_brain.check(after.history())
     assert (verdict.figures["acknowledged_by_fenced"], verdict.valid) == (0, Valid.NO)
+    early = unfenced(seconds=0.0).failover("fenced", 6.8, node="postgres1", how="cut_clients")
+    assert split_brain.check(early.history()).figures["acknowledged_by_fenced"] == 20  # nobody was promoted yet
 
 
 # -- rejoin ------------------------------------------------------------------------------------------------------------
