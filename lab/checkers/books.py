@@ -113,17 +113,14 @@ def _book(ledger: RouteLedger, database: Database, survivor: Rows, losers: list[
     if book.lost:
         account.lost_first_s = database.since_t0_s(book.lost[0].done_ns)
         account.lost_last_s = database.since_t0_s(book.lost[-1].done_ns)
-    promoted_ns = _promoted_ns(database, survivor)
-    account.lost_after_promotion = sum(promoted_ns is not None and w.done_ns > promoted_ns for w in book.lost)
+    account.lost_after_promotion = sum(
+        (promotion := left_behind_by(database, survivor, write)) is not None
+        and write.done_ns > promotion.at.before_ns  # from then on the new timeline certainly existed
+        for write in book.lost
+    )
     account.lost_before_promotion = len(book.lost) - account.lost_after_promotion
     _name_loser(book, database, losers, here)
     return book
-
-
-def _promoted_ns(database: Database, survivor: Rows) -> int | None:
-    """When the survivor's timeline certainly existed."""
-    promotion = promotion_of(database, survivor)
-    return promotion.at.before_ns if promotion else None
 
 
 def promotion_of(database: Database, survivor: Rows) -> Promotion | None:
@@ -131,6 +128,14 @@ def promotion_of(database: Database, survivor: Rows) -> Promotion | None:
     of_node = [one for one in database.promotions if one.node == survivor.node]
     exact = [one for one in of_node if one.timeline == survivor.timeline]
     return (exact or of_node)[-1] if of_node else None
+
+
+def left_behind_by(database: Database, survivor: Rows, write: Write) -> Promotion | None:
+    """The promotion that a lost write was lost with: the first on a higher timeline than its own; of none, that of the
+    survivor, which lost a write of its own then.
+    """
+    higher = [p for p in database.promotions if write.timeline is not None and p.timeline > write.timeline]
+    return higher[0] if higher else promotion_of(database, survivor)
 
 
 def _name_loser(book: Book, database: Database, losers: list[Rows], here: frozenset[int]) -> None:

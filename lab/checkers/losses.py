@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lab.checkers.books import READ, UNREAD, Book, chosen_for, fork_of, promotion_of
+from lab.checkers.books import READ, UNREAD, Book, chosen_for, fork_of, left_behind_by
 from lab.checkers.database import Database, Promotion
 from lab.checkers.ledger import Write
 from lab.checkers.truth import S
@@ -26,12 +26,14 @@ def loss_words(history: History, database: Database, book: Book, among: int = 1)
 
 
 def _groups(history: History, database: Database, book: Book) -> Iterator[str]:
-    """By who acknowledged, and whether the next primary was there already."""
-    promotion = promotion_of(database, book.survivor)
-    nodes = list(dict.fromkeys(write.node or "nobody known" for write in book.lost))
-    for node in nodes:
-        mine = [write for write in book.lost if (write.node or "nobody known") == node]
-        total = len(book.lost)
+    """By who acknowledged, which promotion left it behind, and whether that next primary was there already."""
+    total = len(book.lost)
+    groups: dict[tuple[str, Promotion | None], list[Write]] = {}
+    for write in book.lost:
+        groups.setdefault((write.node or "nobody known", left_behind_by(database, book.survivor, write)), []).append(
+            write
+        )
+    for (node, promotion), mine in groups.items():
         if promotion is None or node == promotion.node:
             yield f"{_acknowledged(database, node, mine, total)}, and does not have them any more"
             continue
@@ -69,9 +71,9 @@ def _not_received(history: History, promotion: Promotion, writes: Sequence[Write
 
 def _because(history: History, database: Database, book: Book) -> Iterator[str]:
     """What made it possible, where that is known."""
-    promotion = promotion_of(database, book.survivor)
-    if promotion is not None and (wrong := wrong_choice(history, promotion)):
-        yield wrong
+    for promotion in dict.fromkeys(left_behind_by(database, book.survivor, write) for write in book.lost):
+        if promotion is not None and (wrong := wrong_choice(history, promotion)):
+            yield wrong
     for blow in database.blows:
         if blow.fault == "site_loss":
             links = " and ".join(blow.also) or "the link"

@@ -147,6 +147,22 @@ def test_what_was_lost_after_the_promotion_was_acknowledged_by_two() -> None:
     )
 
 
+def test_with_two_promotions_each_loss_has_its_own_reason() -> None:
+    """Lost with the first failover, as the second one finds nothing amiss; nothing came after a promotion."""
+    tale = crashed(lost_s=0.1)
+    tale.strike("power_loss", "postgres2", 12.0).fail(12.0, 14.0, node=None)
+    tale.failover("chosen", 13.5, node="postgres3", rule="most_advanced", candidates={"postgres3": lsn_at(12.0)})
+    tale.promote("postgres3", 13.7, 3)
+    account = books(tale)["multi_host"].account
+    assert (account.lost["writes"], account.lost_before_promotion, account.lost_after_promotion) == (10, 10, 0)
+    assert "and postgres2 was promoted without having received them (it had WAL up to" in words(tale)
+    split = unfenced(seconds=1.0)
+    split.strike("power_loss", "postgres2", 12.0).fail(12.0, 14.0, node=None).promote("postgres3", 13.7, 3)
+    account = books(split)["multi_host"].account
+    assert (account.lost_before_promotion, account.lost_after_promotion) == (100, 100)
+    assert "though postgres2 had been promoted 1.000 s after the partition of postgres1: there were two" in words(split)
+
+
 def test_rows_of_a_loser_that_nobody_read() -> None:
     """Then what is known is from acknowledgements only."""
     tale = WritesTale()
