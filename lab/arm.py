@@ -124,6 +124,12 @@ class Arm:
         found = self.promises(change).values()
         return max(found, key=lambda bounds: bounds.high_s, default=self.mechanism(change))
 
+    @property
+    def watched_from(self) -> frozenset[str]:
+        """Roles and names of the nodes from which a failover system sees whether the leader lives."""
+        roles = {getattr(system, "watched_from", "") for system in self.systems} - {""}
+        return frozenset(roles | {node for node, role in self.nodes if role in roles})
+
     def unbounded(self, change: str) -> str:
         """Why it promises nothing for a change, for people; "" where it does."""
         if self.promises(change):
@@ -136,7 +142,7 @@ class Arm:
         if self.mechanism(change) is None:
             why = getattr(those[0], "unbounded", None)
             return (why(change) if why is not None else "") or f"{those[0].name} does not answer it with a failover"
-        return "its routes go past the silent server again for every write, and that takes longer than a write may"
+        return "its clients go past the silent server again for every write, and that takes longer than a write may"
 
 
 def _fails_over(system: System) -> bool:

@@ -231,9 +231,10 @@ class System(Protocol):
     """A system under test: its compose file, its settings, and what they promise.
 
     What only some have is asked for by name: `spare_nodes`, `beat_name`; `leads` (the role whose leader it names),
-    `fails_over` (True where its bounds are what becomes of a database), `unbounded(change)` (why there is none, for
-    people), `check_beside(systems, routes)` (raises BadInput for what does not fit into one arm) and `recover(stack)`
-    (brings members that fell behind back behind the leader, at the end of a trial).
+    `fails_over` (True where its bounds are what becomes of a database), `watched_from` (the role from which it sees
+    whether the leader lives), `unbounded(change)` (why there is no bound, for people), `check_beside(systems, routes)`
+    (raises BadInput for what does not fit into one arm) and `recover(stack)` (brings members that fell behind back
+    behind the leader, at the end of a trial).
     """
 
     @property

@@ -146,6 +146,20 @@ class Scenario:
         needed = _NEEDS.get(measure.name, frozenset())
         return tuple(dict.fromkeys(s.fault.name for s in self.strikes if needed & s.makes))
 
+    def unbounded(self, arm: Arm, change: str) -> str:
+        """Why an arm promises nothing for a change as it is made here, for people; "" where it does.
+
+        A fault of a standby, or one that its failover system does not see, makes no failover of a database.
+        """
+        strikes = [strike for strike in self.strikes if strike.fault.name == change]
+        if self.kind == "writes" and strikes:
+            if all(self._spares_leader(arm, strike) for strike in strikes):
+                return "it strikes no primary, so nothing fails over"
+            away = [set(getattr(strike.fault, "away_from", ())) for strike in strikes]
+            if arm.watched_from and all(names and not names & arm.watched_from for names in away):
+                return f"its {min(arm.watched_from, key=len)} still sees the primary, so nothing fails over"
+        return arm.unbounded(change)
+
     def nodes(self, arm: Arm) -> tuple[tuple[str, str], ...]:
         """(node, role) of every pod of an arm, the load's included."""
         return (*arm.nodes, *self.load.nodes)
@@ -217,6 +231,16 @@ class Scenario:
                         f"strikes {i} ({first}) and {j} ({second}) may overlap on {shared[0]}; use one Strike with "
                         "some(), name different nodes, or let the first end with for_s"
                     )
+
+    def _spares_leader(self, arm: Arm, strike: Strike) -> bool:
+        """Whether it hits standbys only: the first server leads when a trial begins, and until somebody strikes it."""
+        first = next((node for node, role in arm.nodes if role == "postgres"), "")
+
+        def may_hit(other: Strike) -> bool:
+            return other.target.kind != "named" or first in other.target.names
+
+        before = [other for other in self.strikes if other is strike or other.at_s <= strike.at_s]
+        return not any(may_hit(other) for other in before)
 
     def _check_target(self, strike: Strike, arm: Arm) -> None:
         nodes, fault = self.nodes(arm), strike.fault
@@ -300,12 +324,12 @@ class Scenario:
         for arm in self.arms:
             if objective.arm in ("", arm.name):
                 changes = self.changes_of(objective.measure)
-                without = [change for change in changes if not arm.promises(change)]
+                without = [change for change in changes if self.unbounded(arm, change)]
                 # What only prepares the failure of a database (a cut standby) need not promise anything by itself.
                 if without and (self.kind == "views" or len(without) == len(changes)):
                     raise BadInput(
                         f"objective {objective}: arm {arm.name} promises no bound for {without[0]}, for "
-                        f"{arm.unbounded(without[0])}; compare it with a number"
+                        f"{self.unbounded(arm, without[0])}; compare it with a number"
                     )
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import Field, dataclass
+from itertools import zip_longest
+from textwrap import wrap
+from typing import Any
 
 from lab.plan import Plan, Trial, baseline_s, bound_s, hold_limit_s, settle_limit_s, spread_s
-from lab.protocols import Bounds
-from lab.scenario import Arm, Scenario
+from lab.protocols import Bounds, Fault, Phase
+from lab.scenario import Scenario
 
+WIDTH = 100
+"""Columns that text keeps to where it can."""
+PAST_IT = "it goes past the silent server again for every write, and that takes longer than a write may"
+LABEL = 18
+"""Columns of a route's name above its bounds."""
 UP_S = 4.0
 """What bringing up an arm's pods takes, roughly."""
 TRIAL_S = 3.0
@@ -19,10 +28,13 @@ def plan_text(plan: Plan) -> str:
     """Every step of every trial with its time; the same seed gives the same text."""
     scenario = plan.scenario
     order = " | ".join(" ".join(arm.arm for arm in pair) for pair in _pairs(plan))
-    lines = [f"{plan.name}, seed {plan.seed}: {_count(len(plan.trials), 'trial')} in the order {order}"]
+    trials = _count(len(plan.trials), "trial")
+    lines = _wrapped(f"{plan.name}, seed {plan.seed}: {trials} in the order {order}", 4)
     for arm in plan.arms:
         nodes = scenario.nodes(arm)
-        lines.append(f"up       {arm.name}: {_ranges(node for node, _ in nodes)} ({_count(len(nodes), 'pod')})")
+        lines += _wrapped(f"up       {arm.name}: {_ranges(n for n, _ in nodes)} ({_count(len(nodes), 'pod')})", 9)
+        if arm.routes:
+            lines += _wrapped(f"routes   {arm.name}: {', '.join(route.label for route in arm.routes)}", 9)
     for trial in plan.trials:
         lines += ["", *_trial_lines(plan, trial)]
     return "\n".join([*lines, "", f"fingerprint {plan.fingerprint}", ""])
@@ -33,20 +45,15 @@ def bound_text(scenario: Scenario) -> str:
 
     Of writes: each route's, best, mean and worst.
     """
+    if scenario.kind == "writes":
+        return _bounds_of_writes(scenario)
     blocks: list[list[list[str]]] = []
-    for change in scenario.changes or ("crash" if scenario.kind == "writes" else "return",):
-        promised: list[tuple[str, Bounds | None]] = []
-        for arm in scenario.arms:
-            labels = [route.label for route in arm.routes] or [""]
-            found = {label: arm.promises(change).get(label) for label in labels}
-            promised += [(f"{arm.name}  {label}".rstrip(), bounds) for label, bounds in found.items()]
+    for change in scenario.changes or ("return",):
+        promised = [(arm.name, arm.promises(change).get("")) for arm in scenario.arms]
         names = _merged([[p.name for p in bounds.phases] for _, bounds in promised if bounds])
-        owner = "arm  route" if scenario.kind == "writes" else "arm"
-        head = [owner, *(f"{change}: {n}" if i == 0 else n for i, n in enumerate(names)), "in all", "moved most by"]
-        with_mean = scenario.kind == "writes"
-        blocks.append([head, *(_bound_row(who, bounds, names, with_mean) for who, bounds in promised)])
-    note = "best / mean / worst, in seconds\n\n" if scenario.kind == "writes" else ""
-    return note + "\n\n".join(_table(block) for block in blocks) + "\n"
+        head = ["arm", *(f"{change}: {n}" if i == 0 else n for i, n in enumerate(names)), "in all", "moved most by"]
+        blocks.append([head, *(_bound_row(who, bounds, names) for who, bounds in promised)])
+    return "\n\n".join(_table(block) for block in blocks) + "\n"
 
 
 def about_s(plan: Plan) -> float:
@@ -82,7 +89,7 @@ def _trial_lines(plan: Plan, trial: Trial) -> list[str]:
     baseline = baseline_s(arm)
     lines = [
         f"trial {trial.number}  {trial.arm}  repeat {trial.repeat}",
-        _step("0.00", f"baseline: {_load(scenario, arm)}, nothing is broken"),
+        _step("0.00", f"baseline: {_load(scenario)}, nothing is broken"),
     ]
     if not trial.strikes:
         quiet_s = scenario.quiet_s
@@ -92,7 +99,8 @@ def _trial_lines(plan: Plan, trial: Trial) -> list[str]:
     for index, planned in enumerate(trial.strikes):
         phase = f"   at {planned.phase:.2f}" + (f" of the {arm.beat_name}" if index == 0 else "")
         ends = f" for {planned.for_s:g} s" if planned.for_s is not None else ""
-        what = f"{planned.fault.name} {planned.target}{ends}{phase if arm.beat_s > 0 else ''}"
+        struck = f"{planned.fault.name} {planned.target}{_settings(planned.fault)}"
+        what = f"{struck}{ends}{phase if arm.beat_s > 0 else ''}"
         lines.append(_step(f"T + {planned.at_s:.2f}", what))
     on_s = spread_s(arm, trial)
     last_s = trial.strikes[-1].at_s + hold_limit_s(scenario, arm) + on_s
@@ -108,16 +116,30 @@ def _trial_lines(plan: Plan, trial: Trial) -> list[str]:
     return [*lines, _step(f"<= T + {last_s:.2f}", end)]
 
 
-def _load(scenario: Scenario, arm: Arm) -> str:
+def _settings(fault: Fault) -> str:
+    """What a fault was told beside its defaults: " (away_from=postgres1)"."""
+    known: Mapping[str, Field[Any]] = {} if hasattr(fault, "origin") else getattr(fault, "__dataclass_fields__", {})
+    said = []
+    for name, field in known.items():
+        value = getattr(fault, name)
+        if field.init and value != field.default:
+            said.append(f"{name}={' '.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    return wrap(text, WIDTH, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+def _load(scenario: Scenario) -> str:
     load = scenario.load
     if scenario.kind == "writes":
-        routes = ", ".join(route.label for route in arm.routes)
-        return f"{load.rate_per_s:g} writes a second by each of {routes}"
+        return f"{load.rate_per_s:g} writes a second by every route"
     return f"{load.count} clients, {load.rate_per_s:g} requests a second"
 
 
 def _step(when: str, what: str) -> str:
-    return f"  {when:>12}   {what}"
+    return f"  {when:>12}   {what}" if len(when) <= 12 else f" {when:>13}   {what}"
 
 
 def _pairs(plan: Plan) -> list[Sequence[Trial]]:
@@ -137,18 +159,104 @@ def _merged(orders: Sequence[Sequence[str]]) -> list[str]:
     return found
 
 
-def _bound_row(who: str, found: Bounds | None, names: Sequence[str], with_mean: bool) -> list[str]:
+def _bound_row(who: str, found: Bounds | None, names: Sequence[str]) -> list[str]:
     if found is None:
         return [who, *("-" for _ in names), "nothing promised", "-"]
     phases = {phase.name: phase for phase in found.phases}
+    cells = [_span(phases[n].low_s, phases[n].high_s) if n in phases else "-" for n in names]
+    return [who, *cells, _span(found.low_s, found.high_s), _most(found)]
 
-    def cell(low_s: float, mean_s: float, high_s: float) -> str:
-        return f"{low_s:.3g} / {mean_s:.3g} / {high_s:.3g}" if with_mean else _span(low_s, high_s)
 
-    cells = [cell(phases[n].low_s, phases[n].expected_s, phases[n].high_s) if n in phases else "-" for n in names]
+def _most(found: Bounds) -> str:
+    """The setting that moves it most."""
     moved = [phase for phase in found.phases if phase.moved_by]
-    most = max(moved, key=lambda phase: phase.high_s).moved_by if moved else "-"
-    return [who, *cells, cell(found.low_s, found.mean_s, found.high_s), most]
+    return max(moved, key=lambda phase: phase.high_s).moved_by if moved else "-"
+
+
+def _bounds_of_writes(scenario: Scenario) -> str:
+    """A table for each fault: phases down, arms and routes across, as many arms side by side as fit."""
+    text = ["From the first write that fails until writes are acknowledged again: best / mean / worst, in seconds"]
+    for change in scenario.changes or ("crash",):
+        targets = ", ".join(dict.fromkeys(str(s.target) for s in scenario.strikes if s.fault.name == change))
+        text += ["", change + (f" of {targets}" if targets else "")]
+        side_by_side: list[_Column] = []
+        silent: dict[str, list[str]] = {}
+        for arm in scenario.arms:
+            why = scenario.unbounded(arm, change)
+            found = {} if why else arm.promises(change)
+            without = [route.label for route in arm.routes if route.label not in found]
+            if without:
+                silent.setdefault(why or PAST_IT, []).extend(f"{arm.name} {label}" for label in without)
+            columns = [_Column(arm.name, label, bounds) for label, bounds in found.items()]
+            if side_by_side and max(map(len, _across([*side_by_side, *columns]))) > WIDTH:
+                text += ["", *_across(side_by_side), *_movers(side_by_side)]
+                side_by_side = []
+            side_by_side += columns
+        if side_by_side:
+            text += ["", *_across(side_by_side), *_movers(side_by_side)]
+        for why, names in silent.items():
+            text += ["", *_wrapped(f"nothing is promised to {', '.join(names)}: {why}", 2)]
+    return "\n".join(text) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """What one route of one arm is promised."""
+
+    arm: str
+    route: str
+    bounds: Bounds
+
+    def phase(self, name: str) -> Phase | None:
+        return next((phase for phase in self.bounds.phases if phase.name == name), None)
+
+
+def _across(columns: Sequence[_Column]) -> list[str]:
+    """The lines of one table."""
+    heads = [[column.arm, *wrap(column.route, LABEL)] for column in columns]
+    rows = [["", *cells] for cells in zip_longest(*heads, fillvalue="")]
+    for name in _merged([[phase.name for phase in column.bounds.phases] for column in columns]):
+        found = [column.phase(name) for column in columns]
+        rows.append([name, *(_best_mean_worst(p.low_s, p.expected_s, p.high_s) if p else "-" for p in found)])
+    totals = [column.bounds for column in columns]
+    rows.append(["in all", *(_best_mean_worst(b.low_s, b.mean_s, b.high_s) for b in totals)])
+    return _table(rows).splitlines()
+
+
+def _movers(columns: Sequence[_Column]) -> list[str]:
+    """A line for each setting: which phases of which columns it moves, and where it is what moves most."""
+    moved: dict[str, dict[str, list[_Column]]] = {}
+    for column in columns:
+        for phase in column.bounds.phases:
+            if phase.moved_by:
+                moved.setdefault(phase.moved_by, {}).setdefault(phase.name, []).append(column)
+    lines = []
+    width = max(map(len, moved), default=0)
+    for setting, phases in moved.items():
+        told = [f"{name}{_of(those, columns)}" for name, those in phases.items()]
+        most = [column for column in columns if _most(column.bounds) == setting]
+        told += [f"moves most{_of(most, columns)}"] if most else []
+        lines += _wrapped(f"  {setting:<{width}}  {'; '.join(told)}", width + 4)
+    return ["moved by", *lines] if lines else []
+
+
+def _of(those: Sequence[_Column], columns: Sequence[_Column]) -> str:
+    """Which columns, where these are not all: " of dns, zookeeper", by their arms or routes where that tells."""
+    if len(those) == len(columns):
+        return ""
+    arms = list(dict.fromkeys(column.arm for column in those))
+    routes = list(dict.fromkeys(column.route for column in those))
+    if those == [column for column in columns if column.arm in arms]:
+        names = arms
+    elif those == [column for column in columns if column.route in routes]:
+        names = routes
+    else:
+        names = [f"{column.arm} {column.route}" for column in those]
+    return f" of {', '.join(names)}"
+
+
+def _best_mean_worst(low_s: float, mean_s: float, high_s: float) -> str:
+    return f"{low_s:.3g} / {mean_s:.3g} / {high_s:.3g}"
 
 
 def _span(low_s: float, high_s: float) -> str:

@@ -207,8 +207,20 @@ def test_a_scenario_must_make_sense(make: Callable[[], object], sentence: str) -
     [
         ((POSTGRES,), MultiHost(), Crash(), r"none of its systems fails over \(Controller\(\), Manual\(\) and Patroni"),
         ((POSTGRES, Controller(fence="stop")), MultiHost(), PowerLoss(), r"fence='stop' cannot be done then"),
+        (
+            (POSTGRES, CONTROLLER),
+            MultiHost(),
+            Partition(away_from=("clients",)),
+            r"its controller still sees the primary",
+        ),
+        (
+            (POSTGRES, ZOOKEEPER, Patroni()),
+            MultiHost(),
+            Partition(away_from=("postgres",)),
+            r"its zookeeper still sees",
+        ),
         ((POSTGRES, CONTROLLER), MultiHost(), GracefulStop(), r"controller does not answer it with a failover"),
-        ((POSTGRES, CONTROLLER), MultiHost(hold="reconnecting"), PowerLoss(), r"its routes go past the silent server"),
+        ((POSTGRES, CONTROLLER), MultiHost(hold="reconnecting"), PowerLoss(), r"its clients go past the silent server"),
     ],
 )
 def test_why_nothing_is_promised(systems: tuple[Any, ...], route: MultiHost, fault: Fault, why: str) -> None:
@@ -218,6 +230,19 @@ def test_why_nothing_is_promised(systems: tuple[Any, ...], route: MultiHost, fau
         BadInput, match=rf"arm a promises no bound for {fault.name}, for .*{why}.*; compare it with a n"
     ):
         scenario(*systems, routes=[route], strikes=strikes, objectives=[worst(outage_s) <= bound()])
+
+
+def test_a_standby_that_is_struck_makes_no_failover() -> None:
+    """Nothing is promised for it; after a strike at the leader anybody may be the primary."""
+    standby = Strike(Crash(), target=named("postgres2"))
+    with pytest.raises(
+        BadInput, match=r"arm a promises no bound for crash, for it strikes no primary, so nothing fails"
+    ):
+        scenario(POSTGRES, CONTROLLER, strikes=[standby], objectives=[worst(outage_s) <= bound()])
+    later = Strike(PowerLoss(), target=named("postgres2"), at_s=9)
+    both = [Strike(Crash(), target=PRIMARY), later]
+    made = scenario(POSTGRES, CONTROLLER, strikes=both, objectives=[worst(outage_s) <= bound()])
+    assert made.unbounded(made.arms[0], "power_loss") == ""
 
 
 def test_a_hold_that_is_called_long_enough_is() -> None:

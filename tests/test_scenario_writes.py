@@ -8,7 +8,7 @@ import pytest
 
 from lab import HttpClients, Strike, leader, named, total, worst
 from lab.errors import BadInput
-from lab.faults import Crash, Pause
+from lab.faults import Crash, Partition, Pause
 from lab.measures import dead_but_listed_s, lost_writes, outage_s
 from lab.overrides import apply_sets
 from lab.plan import Plan, bound_s, make_plan
@@ -56,14 +56,51 @@ def test_a_plan_of_writes_comes_back_from_its_json() -> None:
 
 
 def test_bounds_of_routes_in_text() -> None:
-    """Best, mean and worst of every phase, a row for each route."""
-    lines = bound_text(scenario()).splitlines()
-    assert lines[0] == "best / mean / worst, in seconds"
-    assert "crash: detection" in lines[2]
-    slow = next(line for line in lines if line.startswith("only  slow"))
-    assert "1 / 1.2 / 2" in slow
-    assert "1 / 2.75 / 5.1" in slow
-    assert slow.endswith("client_s (3)")
+    """Best, mean and worst of every phase, a column for each route, and the settings that move them."""
+    assert bound_text(scenario()).splitlines() == [
+        "From the first write that fails until writes are acknowledged again: best / mean / worst, in seconds",
+        "",
+        "crash of leader(postgres)",
+        "",
+        "           only            only",
+        "           straight        slow",
+        "detection  1 / 1.2 / 2     1 / 1.2 / 2",
+        "promotion  0 / 0.05 / 0.1  0 / 0.05 / 0.1",
+        "client     0 / 0.25 / 0.5  0 / 1.5 / 3",
+        "in all     1 / 1.5 / 2.6   1 / 2.75 / 5.1",
+        "moved by",
+        "  detection_s (2)  detection; moves most of straight",
+        "  client_s (0.5)   client of straight",
+        "  client_s (3)     client of slow; moves most of slow",
+    ]
+
+
+def test_bounds_keep_to_100_columns_without_losing_a_number() -> None:
+    """Arms that do not fit side by side come one below the other."""
+    names = ("short", "one_that_is_rather_long", "another_that_is_long", "a_fourth_one_of_these")
+    text = bound_text(scenario(arms=[arm(name) for name in names]))
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count("1 / 2.75 / 5.1") == len(names)
+    assert text.count("in all") == 2
+
+
+def test_bounds_say_why_there_are_none() -> None:
+    """In a sentence for all whom it concerns."""
+    paused = scenario(strikes=[Strike(Pause(), target=leader("postgres"))], objectives=[total(lost_writes) <= 0])
+    assert bound_text(paused).splitlines()[2:] == [
+        "pause of leader(postgres)",
+        "",
+        "nothing is promised to only straight, only slow: promoter does not answer it with a failover",
+    ]
+
+
+def test_a_plan_tells_what_its_faults_were_told() -> None:
+    """And the arms' routes, once."""
+    cut = Strike(Partition(away_from=("postgres1", "promoter")), target=named("postgres2"))
+    lines = plan_text(make_plan(scenario(strikes=[cut], objectives=[total(lost_writes) <= 0]), 7)).splitlines()
+    assert "routes   only: straight, slow" in lines
+    assert any("partition postgres2 (away_from=postgres1 promoter)" in line for line in lines)
+    assert max(map(len, lines)) <= 100
 
 
 def test_routes_and_loads_can_be_set_from_outside() -> None:

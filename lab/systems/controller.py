@@ -62,6 +62,7 @@ class Controller:
     """0, or ATTACH_S where the Postgres beside it is in sync; known as soon as an arm has been made."""
     name: ClassVar[str] = "controller"
     fails_over: ClassVar[bool] = True
+    watched_from: ClassVar[str] = "controller"
     beat_name: ClassVar[str] = "probe"
     compose_files: ClassVar[tuple[str, ...]] = ("controller.yaml",)
     nodes: ClassVar[tuple[tuple[str, str], ...]] = ((NODE, "controller"),)

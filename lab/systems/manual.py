@@ -25,6 +25,7 @@ class Manual:
     _attach_s: float | None = field(init=False, repr=False, compare=False, default=None)
     name: ClassVar[str] = "manual"
     fails_over: ClassVar[bool] = True
+    watched_from: ClassVar[str] = "controller"
     beat_name: ClassVar[str] = "probe"
     compose_files: ClassVar[tuple[str, ...]] = ("controller.yaml",)
     nodes: ClassVar[tuple[tuple[str, str], ...]] = node.Controller.nodes

@@ -67,6 +67,7 @@ class Patroni:
     name: ClassVar[str] = "patroni"
     leads: ClassVar[str] = "postgres"
     fails_over: ClassVar[bool] = True
+    watched_from: ClassVar[str] = "zookeeper"
     beat_name: ClassVar[str] = "loop_wait"
     compose_files: ClassVar[tuple[str, ...]] = ("patroni.yaml",)
     nodes: ClassVar[tuple[tuple[str, str], ...]] = ((WATCHER, "watcher"),)
