@@ -61,11 +61,12 @@ def list_() -> None:
 
 @lab.command()
 @click.argument("name")
-def new(name: str) -> None:
+@click.option("--database", is_flag=True, help="About writes to Postgres, not about instances of a service.")
+def new(name: str, database: bool) -> None:
     """Write a scenario that runs, to be edited."""
     from lab.commands import new_scenario
 
-    path = new_scenario(name)
+    path = new_scenario(name, database=database)
     click.echo(f"{path} is written; it runs as it is: lab run {path}")
 
 

@@ -63,8 +63,9 @@ def list_scenarios() -> str:
     return "\n".join(lines) + "\n"
 
 
-def new_scenario(name: str) -> Path:
-    """Write NAME.py into ./scenarios where there is one, else here. Raises BadInput where it is there already."""
+def new_scenario(name: str, *, database: bool = False) -> Path:
+    """Write NAME.py into ./scenarios where there is one, else here: about views of a service's instances, or about
+    writes to a database. Raises BadInput where it is there already."""
     stem = name.removesuffix(".py")
     if not stem.isidentifier():
         raise BadInput(f"{name!r} must be a name of letters, digits and _", "lab new")
@@ -72,7 +73,7 @@ def new_scenario(name: str) -> Path:
     path = folder / f"{stem}.py"
     try:
         with path.open("x") as file:
-            file.write(_TEMPLATE)
+            file.write(_DATABASE_TEMPLATE if database else _TEMPLATE)
     except FileExistsError:
         raise BadInput("is there already; choose another name", str(path)) from None
     except OSError as error:
@@ -203,6 +204,28 @@ scenario = Scenario(
     load=HttpClients(count=12, rate_per_s=60),
     strikes=[Strike(Crash(), target=some("backend", 2), every_s=1.5)],
     objectives=[worst(dead_but_listed_s) <= bound()],
+    repeats=2,
+)
+'''
+
+_DATABASE_TEMPLATE = '''\
+"""When the primary crashes, writes come back within the bound; with synchronous replication none is lost."""
+
+from lab import Arm, Scenario, SqlWriters, Strike, bound, leader, total, worst
+from lab.faults import Crash
+from lab.measures import lost_writes, outage_s
+from lab.routes import MultiHost
+from lab.systems import Controller, Postgres
+
+controller = Controller(check_interval_s=0.25, check_timeout_s=0.5, failures=3)
+asynchronous = Arm("async", Postgres(standbys=2), controller, routes=[MultiHost()])
+synchronous = Arm("sync", Postgres(standbys=2, replication="sync"), controller, routes=[MultiHost()])
+
+scenario = Scenario(
+    arms=[asynchronous, synchronous],
+    load=SqlWriters(rate_per_s=100),
+    strikes=[Strike(Crash(), target=leader("postgres"))],
+    objectives=[worst(outage_s) <= bound(), total(lost_writes, arm=synchronous) <= 0],
     repeats=2,
 )
 '''

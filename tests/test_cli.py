@@ -160,10 +160,10 @@ def test_list_survives_a_broken_scenario(
 def test_a_new_scenario_plans(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`lab new` writes a script that loads and plans; it never overwrites one."""
+    """`lab new` writes a script that loads and plans, about either kind; it never overwrites one."""
     monkeypatch.chdir(tmp_path)
-    assert lab("new", "mine") == 0
-    assert lab("plan", "mine.py", "--seed", "1") == 0
+    assert lab("new", "mine") == lab("new", "--database", "writes") == 0
+    assert lab("plan", "mine.py", "--seed", "1") == lab("plan", "writes.py", "--seed", "1") == 0
     assert lab("new", "mine") == 3
     assert "is there already" in capsys.readouterr().err
 
