@@ -130,9 +130,10 @@ class Arm:
         roles = {getattr(system, "watched_from", "") for system in self.systems} - {""}
         return frozenset(roles | {node for node, role in self.nodes if role in roles})
 
-    def unbounded(self, change: str) -> str:
-        """Why it promises nothing for a change, for people; "" where it does."""
-        if self.promises(change):
+    def unbounded(self, change: str, label: str = "") -> str:
+        """Why it (or its route of that label) promises nothing for a change, for people; "" where it does."""
+        promises = self.promises(change)
+        if label in promises or (promises and not label):
             return ""
         if not self.routes:
             return "none of its systems says how long that takes"
@@ -142,7 +143,9 @@ class Arm:
         if self.mechanism(change) is None:
             why = getattr(those[0], "unbounded", None)
             return (why(change) if why is not None else "") or f"{those[0].name} does not answer it with a failover"
-        return "its clients go past the silent server again for every write, and that takes longer than a write may"
+        route = next(route for route in self.routes if label in ("", route.label))
+        why = getattr(route, "unbounded", None)
+        return (why(change) if why is not None else "") or f"its clients have no way round ({route.kind})"
 
 
 def _fails_over(system: System) -> bool:

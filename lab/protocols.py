@@ -290,7 +290,10 @@ class System(Protocol):
 
 
 class ClientRoute(Protocol):
-    """How clients of a database find the primary, and how they behave while they do: lab.routes."""
+    """How clients of a database find the primary, and how they behave while they do: lab.routes.
+
+    What only some have is asked for by name: `unbounded(change)`, why there is no bound, for people.
+    """
 
     @property
     def label(self) -> str:

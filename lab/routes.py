@@ -193,6 +193,13 @@ class MultiHost(_Way):
             return None
         return (self._client(change, systems, doomed),)
 
+    def unbounded(self, change: str) -> str:
+        """Why nothing is promised, for people."""
+        return (
+            f"every write goes past the silent first host again, {self._doomed(change)[0]:.3g} s, and may take "
+            f"deadline_s={self.deadline_s:g}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ByDns(_Way):

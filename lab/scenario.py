@@ -146,8 +146,8 @@ class Scenario:
         needed = _NEEDS.get(measure.name, frozenset())
         return tuple(dict.fromkeys(s.fault.name for s in self.strikes if needed & s.makes))
 
-    def unbounded(self, arm: Arm, change: str) -> str:
-        """Why an arm promises nothing for a change as it is made here, for people; "" where it does.
+    def unbounded(self, arm: Arm, change: str, label: str = "") -> str:
+        """Why an arm (or its route of that label) promises nothing for a change as it is made here; "" where it does.
 
         A fault of a standby, or one that its failover system does not see, makes no failover of a database.
         """
@@ -158,7 +158,7 @@ class Scenario:
             away = [set(getattr(strike.fault, "away_from", ())) for strike in strikes]
             if arm.watched_from and all(names and not names & arm.watched_from for names in away):
                 return f"its {min(arm.watched_from, key=len)} still sees the primary, so nothing fails over"
-        return arm.unbounded(change)
+        return arm.unbounded(change, label)
 
     def nodes(self, arm: Arm) -> tuple[tuple[str, str], ...]:
         """(node, role) of every pod of an arm, the load's included."""

@@ -15,7 +15,6 @@ from lab.scenario import Scenario
 
 WIDTH = 100
 """Columns that text keeps to where it can."""
-PAST_IT = "it goes past the silent server again for every write, and that takes longer than a write may"
 LABEL = 18
 """Columns of a route's name above its bounds."""
 UP_S = 4.0
@@ -182,12 +181,12 @@ def _bounds_of_writes(scenario: Scenario) -> str:
         side_by_side: list[_Column] = []
         silent: dict[str, list[str]] = {}
         for arm in scenario.arms:
-            why = scenario.unbounded(arm, change)
-            found = {} if why else arm.promises(change)
-            without = [route.label for route in arm.routes if route.label not in found]
-            if without:
-                silent.setdefault(why or PAST_IT, []).extend(f"{arm.name} {label}" for label in without)
-            columns = [_Column(arm.name, label, bounds) for label, bounds in found.items()]
+            columns: list[_Column] = []
+            for label in (route.label for route in arm.routes):
+                if why := scenario.unbounded(arm, change, label):
+                    silent.setdefault(why, []).append(f"{arm.name} {label}")
+                else:
+                    columns.append(_Column(arm.name, label, arm.promises(change)[label]))
             if side_by_side and max(map(len, _across([*side_by_side, *columns]))) > WIDTH:
                 text += ["", *_across(side_by_side), *_movers(side_by_side)]
                 side_by_side = []
