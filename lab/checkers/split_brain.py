@@ -1,7 +1,8 @@
 """Two primaries that acknowledge: writes that another server acknowledged after a new primary was promoted.
 
 A write counts when its acknowledgement came after the late edge of the newest promotion before it, from a server other
-than the one that was promoted. Without a promotion there was no second primary, and nothing is said.
+than the one that was promoted. Without a promotion there was no second primary, and nothing is said; nor is it of a
+route on which nobody wanted to write after one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class RouteSplit:
     """Acknowledged by another server than the newest primary, in the order of acknowledgements."""
     by_node: Counter[str] = field(default_factory=Counter)
     """Acknowledgements after the promotion, by every server."""
+    exposed: bool = False
+    """Whether a write was due after a promotion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ def check(history: History) -> Verdict:
     if not database.promotions:
         return Verdict(NAME, Valid.UNKNOWN, ("nobody was promoted: there was never a second primary",))
     splits = splits_of(history, database)
+    if not any(split.exposed for split in splits):
+        return Verdict(NAME, Valid.UNKNOWN, ("no write was due after a promotion: a claim about nothing",))
     by_node: Counter[str] = Counter()
     for split in splits:
         by_node.update(split.by_node)
@@ -73,7 +78,7 @@ def check(history: History) -> Verdict:
             why=split_words(database, split),
         )
         for split in splits
-        if split.ledger.writes
+        if split.exposed
     ]
     width_s = max(one.width_s for one in database.promotions)
     window_s = window_s_of(database, losing)
@@ -96,6 +101,8 @@ def splits_of(history: History, database: Database) -> list[RouteSplit]:
                 if write.node != newest.node:
                     split.losing.append(write)
         split.losing.sort(key=lambda write: write.done_ns)
+        due_last_ns = ledger.writes[-1].due_ns if ledger.writes else 0
+        split.exposed = bool(split.losing) or database.promoted_by(due_last_ns) is not None
         found.append(split)
     return found
 

@@ -31,6 +31,13 @@ def test_a_clean_failover_has_none() -> None:
     assert verdict.figures["acknowledged_after_promotion"] == {"postgres2": 2279}
 
 
+def test_nobody_wrote_after_a_promotion_that_came_too_late() -> None:
+    """Somebody was promoted when the load was over: that nothing was acknowledged beside it says nothing."""
+    verdict = split_brain.check(WritesTale().promote("postgres2", 30.5, serves=False).history())
+    assert (verdict.valid, verdict.samples) == (Valid.UNKNOWN, ())
+    assert verdict.reasons == ("no write was due after a promotion: a claim about nothing",)
+
+
 def test_writes_of_the_old_primary_after_the_promotion() -> None:
     """Counted by route and server, with the length of the window."""
     tale = unfenced(routes=("stays", "moves"), route="stays", rate_per_s=200.0)
