@@ -31,6 +31,7 @@ from lab.history import History
 from lab.verdict import Valid, Verdict
 
 LINE = "write"
+LEADER = "leader(postgres)"
 STEADY_SHARE = 0.99
 """So many of a route's writes must be acknowledged in time before anything is broken."""
 PROMOTION_WIDTH_S = 0.05
@@ -49,6 +50,7 @@ def check(history: History) -> Verdict:
         *unreadable(history),
         *ran_backwards(history, LINE),
         *unsteady(database, ledgers),
+        *missed_its_leader(database),
         *link.off(history),
         *unread(history, database),
         *unwitnessed(database, ledgers),
@@ -95,6 +97,15 @@ def steadiness(database: Database, ledgers: dict[str, RouteLedger]) -> dict[str,
         ]
         found[label] = (len(early), sum(ledger.in_time(write) for write in early))
     return found
+
+
+def missed_its_leader(database: Database) -> Iterator[str]:
+    """A strike at whoever leads that hit another one shows nothing: no outage after it is no merit of anybody."""
+    planned = {strike["strike"]: str(strike["target"]) for strike in database.truth.plan.get("strikes", ())}
+    for blow in database.blows:
+        was = database.at(blow.node, blow.at.after_ns - 1)
+        if planned.get(blow.strike) == LEADER and was is not None and was.state in ("standby", "down"):
+            yield f"strike {blow.strike} was to hit the server that leads, but {blow.node} was {was.state} then"
 
 
 def unread(history: History, database: Database) -> Iterator[str]:

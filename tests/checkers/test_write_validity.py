@@ -108,3 +108,16 @@ def test_a_supervisor_that_a_strike_killed_may_be_silent() -> None:
 
     assert reasons(ticking("postgres1", 6)) == ()
     assert reasons(ticking("postgres2", 6)) == ("database/postgres2 was silent for 24.5 s: nobody watched there",)
+
+
+def test_a_strike_at_the_leader_that_hit_another_one_shows_nothing() -> None:
+    """There was no outage, for nobody wrote there."""
+    tale = WritesTale()
+    tale.strike("crash", "postgres2", 6.0)
+    assert reasons(tale) == ()
+    tale.strikes[0]["target"] = "leader(postgres)"
+    assert reasons(tale) == ("strike 1 was to hit the server that leads, but postgres2 was standby then",)
+    right = WritesTale()
+    right.strike("crash", "postgres1", 6.0)
+    right.strikes[0]["target"] = "leader(postgres)"
+    assert reasons(right) == ()
