@@ -102,7 +102,10 @@ def planned(
 def bounds_of(scenario: str, sets: Sequence[str]) -> str:
     """The table of bounds."""
     script = load(scenario)
-    return bound_text(apply_sets(script.scenario, parse_sets(tuple(sets))))
+    try:
+        return bound_text(apply_sets(script.scenario, parse_sets(tuple(sets))))
+    except BadInput as error:
+        raise error.at(str(find(scenario))) from None
 
 
 def report_again(folder: Path) -> int:

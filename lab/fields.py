@@ -22,11 +22,12 @@ def check_number(
     most: float = BEYOND,
 ) -> None:
     """A finite number, at least or above a limit, and at most another one. Raises BadInput."""
-    limit = f"at least {least:g}" if least is not None else f"above {above:g}"
     if isinstance(value, bool) or not isinstance(value, int | float) or not -math.inf < value < math.inf:
         raise BadInput(f"{owner}: {name}={shown(value)} is not a number")
     if (least is not None and value < least) or (above is not None and value <= above):
-        raise BadInput(f"{owner}: {name}={value:g} must be {limit}")
+        limit = f"at least {least:g}" if least is not None else f"above {above:g}"
+        told = f"{value:g}" if abs(value) < BEYOND else shown(value)
+        raise BadInput(f"{owner}: {name}={told} must be {limit}")
     if value > most:
         raise BadInput(f"{owner}: {name}={shown(value)} must be at most {most:g}")
 

@@ -16,6 +16,8 @@ from lab.fields import check_number, check_whole, check_word
 from lab.protocols import Fields, Phase, System
 
 LEAST_CONNECT_S = 2
+MOST_S, MOST_RETRIES = 86_400, 1000
+"""A day: what libpq takes is a little more."""
 SYN_S = 1.0
 """tcp_user_timeout ends a connect() to a silent host at the first SYN that is sent again, so not before this."""
 SYN_LATE_S = 0.05
@@ -80,10 +82,10 @@ class _Way:
             raise BadInput(f"{owner}: name={self.name!r} must be letters, digits, spaces between them, - and _")
         for name, known in (("hold", HOLDS), ("on_deadline", DEADLINES), ("acknowledge", ACKNOWLEDGES)):
             check_word(owner, name, getattr(self, name), known)
-        check_number(owner, "deadline_s", self.deadline_s, above=0)
-        check_number(owner, "tcp_user_timeout_s", self.tcp_user_timeout_s, above=0)
-        check_whole(owner, "retries", self.retries, least=0)
-        if type(self.connect_timeout_s) is not int or self.connect_timeout_s < LEAST_CONNECT_S:
+        check_number(owner, "deadline_s", self.deadline_s, above=0, most=MOST_S)
+        check_number(owner, "tcp_user_timeout_s", self.tcp_user_timeout_s, above=0, most=MOST_S)
+        check_whole(owner, "retries", self.retries, least=0, most=MOST_RETRIES)
+        if type(self.connect_timeout_s) is not int or not LEAST_CONNECT_S <= self.connect_timeout_s <= MOST_S:
             raise BadInput(
                 f"{owner}: connect_timeout_s={self.connect_timeout_s!r} must be whole seconds, at least "
                 f"{LEAST_CONNECT_S}: libpq knows no fractions and takes 1 for 2; tcp_user_timeout_s ends a connection "

@@ -206,6 +206,14 @@ class Scenario:
                 f"itself need {needed} connections, Postgres grants max_connections={most}; lower pool or raise it"
             )
 
+        lag_s = float(settings.get("lag_ms") or 0.0) / 1000 if settings.get("replication") == "sync" else 0.0
+        under_way = math.ceil(lag_s * self.load.rate_per_s)
+        if under_way > pool:
+            raise BadInput(
+                f"Scenario: arm {arm.name}: commits take lag_ms={settings['lag_ms']:g}, so at "
+                f"rate_per_s={self.load.rate_per_s:g} some {under_way} are under way, and pool={pool}; raise pool or slow down"
+            )
+
     def _check_strikes(self) -> None:
         for number, strike in enumerate(self.strikes, 1):
             if not isinstance(strike, Strike):

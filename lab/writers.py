@@ -9,6 +9,7 @@ from typing import ClassVar
 from lab.fields import check_number, check_whole
 from lab.protocols import Fields
 
+MOST_POOL = 1000
 MOST_PER_S = 10_000
 """Of a pod that is one process; it falls behind much earlier, and the lab says so."""
 
@@ -29,7 +30,7 @@ class SqlWriters:
     kind: ClassVar[str] = "writes"
 
     def __post_init__(self) -> None:
-        check_whole("SqlWriters", "pool", self.pool, least=1)
+        check_whole("SqlWriters", "pool", self.pool, least=1, most=MOST_POOL)
         check_number("SqlWriters", "rate_per_s", self.rate_per_s, above=0, most=MOST_PER_S)
         check_number("SqlWriters", "read_every_s", self.read_every_s, above=0)
         check_number("SqlWriters", "retry_pause_s", self.retry_pause_s, least=0.001)

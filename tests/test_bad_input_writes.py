@@ -146,6 +146,9 @@ def test_what_makes_sense_is_not_refused(fault: Fault, target: Selector, systems
         (lambda: GracefulStop(patience_s=0), r"patience_s=0 must be above 0"),
         (lambda: Restart(graceful=cast(Any, "yes")), r"graceful='yes' must be True or False"),
         (lambda: SqlWriters(rate_per_s=1e9), r"rate_per_s=1000000000\.0 must be at most 10000"),
+        (lambda: SqlWriters(rate_per_s=-(10**400)), r"rate_per_s=-1000\d*\.\.\. must be above 0"),
+        (lambda: SqlWriters(pool=5000), r"pool=5000 must be a whole number, 1 to 1000"),
+        (lambda: MultiHost(tcp_user_timeout_s=1e11), r"must be at most 86400"),
         (lambda: MultiHost(name=" "), r"name=' ' must be letters"),
         (lambda: PrimaryRegistrar(publish=cast(Any, (["dns"],))), r"must be \(\"dns\", \"zookeeper\"\)"),
         (lambda: cast(Any, outage_s) <= 5, r"outage_s must be reduced .* e\.g\. worst\(outage_s\) <= 5"),
@@ -183,6 +186,14 @@ def test_a_setting_must_make_sense(make: Callable[[], object], sentence: str) ->
         (
             lambda: scenario(Service(), Dns(), routes=()),
             r"arm a has no database, .* add Postgres\(\.\.\.\), or use HttpCl",
+        ),
+        (
+            lambda: scenario(Postgres(replication="sync", lag_ms=300), CONTROLLER),
+            r"lag_ms=300 delays every commit in sync, and multi_host gives a write deadline_s=0\.3",
+        ),
+        (
+            lambda: scenario(Postgres(replication="sync", lag_ms=100), CONTROLLER, load=SqlWriters(rate_per_s=300)),
+            r"commits take lag_ms=100, so at rate_per_s=300 some 30 are under way, and pool=16; raise pool or slow down",
         ),
         (lambda: scenario(POSTGRES, CONTROLLER, expects=[1]), r"expects=\[1\] is no mapping"),
         (lambda: scenario(POSTGRES, CONTROLLER, demonstration="yes"), r"demonstration='yes' must be True or False"),

@@ -69,6 +69,8 @@ def test_errors_name_file_and_field(script: str, capsys: pytest.CaptureFixture[s
     """What is wrong inside a script or with --set names the file or the option."""
     assert lab("plan", script, "--arm", "nobody") == 3
     assert f"{script}: --arm: there is no arm 'nobody'; arms are slow, quick" in capsys.readouterr().err
+    assert lab("bound", script, "--set", "repeats=0") == 3
+    assert f"{script}: Scenario: repeats=0 must be" in capsys.readouterr().err
     assert lab("plan", script, "--set", "ttl_s=-1") == 3
     assert "--set ttl_s=-1: Names: ttl_s=-1 must be at least 0" in capsys.readouterr().err
 

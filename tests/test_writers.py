@@ -41,7 +41,7 @@ def beside(*systems: Beside) -> list[System]:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: SqlWriters(pool=0), "SqlWriters: pool=0 must be a whole number, at least 1"),
+        (lambda: SqlWriters(pool=0), "SqlWriters: pool=0 must be a whole number, 1 to 1000"),
         (lambda: SqlWriters(rate_per_s=0), "SqlWriters: rate_per_s=0 must be above 0"),
         (lambda: SqlWriters(read_every_s=-1), "SqlWriters: read_every_s=-1 must be above 0"),
         (lambda: SqlWriters(retry_pause_s=0), "SqlWriters: retry_pause_s=0 must be at least 0.001"),
@@ -53,7 +53,7 @@ def beside(*systems: Beside) -> list[System]:
         (lambda: MultiHost(on_deadline=cast(Any, "hope")), "must be one of close, cancel, wait"),
         (lambda: ByHaProxy(acknowledge=cast(Any, "never")), "must be one of commit, statement"),
         (lambda: MultiHost(deadline_s=0), "MultiHost: deadline_s=0 must be above 0"),
-        (lambda: MultiHost(retries=-1), "MultiHost: retries=-1 must be a whole number, at least 0"),
+        (lambda: MultiHost(retries=-1), "MultiHost: retries=-1 must be a whole number, 0 to 1000"),
         (lambda: MultiHost(name="a@b"), "MultiHost: name='a@b' must be letters, digits, spaces between"),
     ],
 )

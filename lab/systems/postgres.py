@@ -124,6 +124,13 @@ class Postgres:
                 f"Postgres: lag_ms={self.lag_ms:g} has no effect beside Patroni, whose standbys connect to the leader "
                 "straight; leave lag_ms out or use Controller()"
             )
+        lag_s = (self.lag_ms or 0.0) / 1000 if self.replication == "sync" else 0.0
+        for route in routes:
+            if lag_s and (deadline_s := float(route.settings["deadline_s"])) <= lag_s:
+                raise BadInput(
+                    f"Postgres: lag_ms={self.lag_ms:g} delays every commit in sync, and {route.label} gives a write "
+                    f"deadline_s={deadline_s:g}: none would be acknowledged in time; raise deadline_s or lower lag_ms"
+                )
 
     def route(self) -> Route | None:
         return None
