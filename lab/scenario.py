@@ -211,7 +211,8 @@ class Scenario:
         if under_way > pool:
             raise BadInput(
                 f"Scenario: arm {arm.name}: commits take lag_ms={settings['lag_ms']:g}, so at "
-                f"rate_per_s={self.load.rate_per_s:g} some {under_way} are under way, and pool={pool}; raise pool or slow down"
+                f"rate_per_s={self.load.rate_per_s:g} some {under_way} are under way, and pool={pool}; raise pool, or "
+                "lower rate_per_s"
             )
 
     def _check_strikes(self) -> None:

@@ -193,7 +193,7 @@ def test_a_setting_must_make_sense(make: Callable[[], object], sentence: str) ->
         ),
         (
             lambda: scenario(Postgres(replication="sync", lag_ms=100), CONTROLLER, load=SqlWriters(rate_per_s=300)),
-            r"commits take lag_ms=100, so at rate_per_s=300 some 30 are under way, and pool=16; raise pool or slow down",
+            r"commits take lag_ms=100, so at rate_per_s=300 some 30 are under way, and pool=16; raise pool",
         ),
         (lambda: scenario(POSTGRES, CONTROLLER, expects=[1]), r"expects=\[1\] is no mapping"),
         (lambda: scenario(POSTGRES, CONTROLLER, demonstration="yes"), r"demonstration='yes' must be True or False"),
