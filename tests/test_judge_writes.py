@@ -208,6 +208,17 @@ def test_less_is_not_faster_where_seconds_are_a_loss() -> None:
     assert answer.sentence.endswith("async comes to less here.")
 
 
+def test_a_difference_says_that_it_is_of_the_mean_of_routes() -> None:
+    """Ten lost on each of two routes are ten, not twenty: whoever reads it must know."""
+    two = ("multi_host", "haproxy")
+    trials = [judged(crashed(lost_s=0.2, routes=two), repeat=n) for n in range(1, 3)]
+    others = [judged(crashed(routes=two), arm="sync", repeat=n) for n in range(1, 3)]
+    result = run_of_writes(*trials, *others, objectives=[difference(lost_writes, "sync", "async") < 0])
+    (answer,) = result.objectives
+    assert answer.sentence.startswith("sync - async: -10 writes, paired over 2 trials. Each trial counts by the mean")
+    assert result.differences[0].words.startswith("Each trial counts by the mean of its 2 routes.")
+
+
 # -- what reports are given --------------------------------------------------------------------------------------------
 
 

@@ -49,7 +49,13 @@ class Comparison:
 
     @property
     def words(self) -> str:
-        """The verdict in words."""
+        """The verdict in words, and what a trial counts by where several routes had their samples in it."""
+        routes = {sample.route for pair in self.pairs for trial in pair for sample in seen_in(trial, self.measure.name)}
+        several = f"Each trial counts by the mean of its {len(routes)} routes. " if len(routes) > 1 else ""
+        return several + self._verdict
+
+    @property
+    def _verdict(self) -> str:
         if self.found is None or self.found.p is None:
             give = "gives" if len(self.pairs) == 1 else "give"
             return f"Not settled: {many(len(self.pairs), 'pair')} {give} no interval; at least {LEAST} are needed."
