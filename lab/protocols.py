@@ -222,8 +222,11 @@ class Fault(Protocol):
         """Look whether the fault is in effect; `injection` is None before it was injected."""
         ...
 
-    def heal(self, site: Site, injection: Injection) -> None:
-        """Undo it; idempotent, and right even from another process."""
+    def heal(self, site: Site, injection: Injection) -> Fields | None:
+        """Undo it; idempotent, and right even from another process.
+
+        {after_ns, before_ns} where the node itself says when it was undone; else it was while this was called.
+        """
         ...
 
 

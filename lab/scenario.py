@@ -152,6 +152,11 @@ class Scenario:
         A fault of a standby, or one that its failover system does not see, makes no failover of a database.
         """
         strikes = [strike for strike in self.strikes if strike.fault.name == change]
+        if self.kind == "writes" and strikes and arm.watched_from:
+            watchers = {node for node, role in arm.nodes if role in arm.watched_from}
+            dead = [s.target.candidates(arm.nodes) for s in self.strikes if s.fault.leaves == "dead" and _certain(s)]
+            if watchers <= {node for nodes in dead for node in nodes}:
+                return f"{' '.join(sorted(watchers))} is struck too, so nobody sees the primary"
         if self.kind == "writes" and strikes:
             if all(self._spares_leader(arm, strike) for strike in strikes):
                 return "it strikes no primary, so nothing fails over"
@@ -340,6 +345,11 @@ class Scenario:
                         f"objective {objective}: arm {arm.name} promises no bound for {without[0]}, for "
                         f"{self.unbounded(arm, without[0])}; compare it with a number"
                     )
+
+
+def _certain(strike: Strike) -> bool:
+    """Whether it hits everybody whom it may hit."""
+    return strike.target.kind in ("named", "every")
 
 
 def _overlap(first: Strike, second: Strike, nodes: int) -> bool:

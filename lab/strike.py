@@ -74,8 +74,10 @@ def heal(
     """Undo one strike and look that it is undone; recorded, also when it was not."""
     about: dict[str, Any] = {"strike": number, "fault": fault.name, "node": site.target.name}
     after_ns = now_ns()
-    fault.heal(site, injection)
+    stamped = fault.heal(site, injection)
     before_ns = now_ns()
+    if stamped is not None:
+        after_ns, before_ns = stamped["after_ns"], stamped["before_ns"]
     if fault.leaves == "alive" and not getattr(fault, "holds_until_healed", False):
         return  # there was nothing to undo, or (start) its end is the server's own goodbye
     evidence: Evidence = {"holds": True}

@@ -261,6 +261,16 @@ def test_a_standby_that_is_struck_makes_no_failover() -> None:
     assert made.unbounded(made.arms[0], "power_loss") == ""
 
 
+def test_who_strikes_the_failover_system_too_is_promised_nothing() -> None:
+    """Nobody is left who would see the primary go."""
+    strikes = [Strike(Crash(), target=named("controller")), Strike(PowerLoss(), target=PRIMARY, at_s=1)]
+    with pytest.raises(BadInput, match=r"for controller is struck too, so nobody sees the primary; compare it with"):
+        scenario(POSTGRES, CONTROLLER, strikes=strikes, objectives=[worst(outage_s) <= bound()])
+    one_of_three = [Strike(Crash(), target=named("zookeeper1")), Strike(PowerLoss(), target=PRIMARY, at_s=1)]
+    three = ZooKeeper(servers=3, session_timeout_s=10, tick_s=1)
+    scenario(POSTGRES, three, Patroni(), strikes=one_of_three, objectives=[worst(outage_s) <= bound()])
+
+
 def test_a_hold_that_is_called_long_enough_is() -> None:
     """The number that the sentence names is not refused in turn."""
     with pytest.raises(BadInput, match=r"raise it to 1\.9 or leave it out"):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from lab import HttpClients, Strike, leader, named, total, worst
+from lab.catalogue import load, shipped
 from lab.errors import BadInput
 from lab.faults import Crash, Partition, Pause
 from lab.measures import dead_but_listed_s, lost_writes, outage_s
@@ -82,6 +84,15 @@ def test_bounds_keep_to_100_columns_without_losing_a_number() -> None:
     assert max(map(len, text.splitlines())) <= 100
     assert text.count("1 / 2.75 / 5.1") == len(names)
     assert text.count("in all") == 2
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_shipped_scenarios_of_writes_fit_100_columns(path: Path) -> None:
+    """Their plans and their bounds."""
+    made = load(str(path)).scenario
+    if made.kind == "writes":
+        text = bound_text(made) + plan_text(make_plan(made, 7, name=path.stem))
+        assert max(map(len, text.splitlines())) <= 100
 
 
 def test_bounds_say_why_there_are_none() -> None:

@@ -79,9 +79,9 @@ def cut(site: Site, away_from: Sequence[str], ports: Sequence[int], direction: s
     return Injection(site.target.name, answer["after_ns"], answer["before_ns"], details)
 
 
-def uncut(site: Site, injection: Injection) -> None:
-    """Take that one cut away; once more does nothing."""
-    site.target.tell("uncut", cuts=[injection.details["cut"]], timeout_s=10.0)
+def uncut(site: Site, injection: Injection) -> Fields:
+    """Take that one cut away; once more does nothing. {after_ns, before_ns}, as its node stamped it."""
+    return site.target.tell("uncut", cuts=[injection.details["cut"]], timeout_s=10.0)
 
 
 def evidence(

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from lab.faults import cutting
 from lab.fields import check_word
-from lab.protocols import Evidence, Injection, Site
+from lab.protocols import Evidence, Fields, Injection, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +40,5 @@ class Partition:
     def verify(self, site: Site, injection: Injection | None) -> Evidence:
         return cutting.evidence(site, injection, self.away_from, (), self.direction, "drop")
 
-    def heal(self, site: Site, injection: Injection) -> None:
-        cutting.uncut(site, injection)
+    def heal(self, site: Site, injection: Injection) -> Fields:
+        return cutting.uncut(site, injection)

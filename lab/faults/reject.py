@@ -9,7 +9,7 @@ from typing import ClassVar
 from lab.errors import BadInput
 from lab.faults import cutting
 from lab.fields import check_whole
-from lab.protocols import Evidence, Injection, Site
+from lab.protocols import Evidence, Fields, Injection, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +49,5 @@ class Reject:
     def verify(self, site: Site, injection: Injection | None) -> Evidence:
         return cutting.evidence(site, injection, self.away_from, self.ports, "both", "reset")
 
-    def heal(self, site: Site, injection: Injection) -> None:
-        cutting.uncut(site, injection)
+    def heal(self, site: Site, injection: Injection) -> Fields:
+        return cutting.uncut(site, injection)
