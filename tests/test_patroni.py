@@ -64,10 +64,17 @@ def test_a_capped_session_counts_instead_of_ttl() -> None:
     assert found["detection"].moved_by == "session_s (4)"
 
 
-@pytest.mark.parametrize("change", ["power_loss", "pause", "partition"])
+@pytest.mark.parametrize("change", ["power_loss", "pause"])
 def test_who_is_silent_keeps_candidates_waiting(change: str) -> None:
     """They ask the old leader's REST API first, and wait 2 s for it."""
     assert span(phases(Patroni(session_s=4).bounds(change))["promotion"]) == (2.0, 2.8)
+
+
+def test_who_is_cut_off_may_serve_for_a_while() -> None:
+    """From ZooKeeper only: until it gives up, loop_wait and retry_timeout later; from everybody: not at all."""
+    found = phases(beside(Patroni()).bounds("partition"))
+    assert span(found["detection"]) == (15.0, 21.5)
+    assert span(found["promotion"]) == (0.0, 2.8)
 
 
 def test_long_rounds_are_bridged_by_pings() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from lab.errors import BadInput, NodeLost
@@ -43,7 +43,7 @@ NOTICE_S = 1.5
 """HAProxy misses a dead Patroni within this, a check or two later."""
 
 CRASHES = frozenset({"crash"})
-SILENT = frozenset({"power_loss", "pause", "partition"})
+SILENT = frozenset({"power_loss", "pause"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,13 @@ class Patroni:
         if change in SILENT:
             high_s = REST_TIMEOUT_S + PROMOTION_S
             return self._failover(0.0, Phase("promotion", REST_TIMEOUT_S, high_s, mean_s=REST_TIMEOUT_S + 0.1))
+        if change == "partition":
+            # Cut off from ZooKeeper only, a leader still serves until it gives up, and candidates need not wait for it.
+            high_s = REST_TIMEOUT_S + PROMOTION_S
+            found = self._failover(0.0, Phase("promotion", 0.0, high_s, mean_s=REST_TIMEOUT_S + 0.1))
+            detection, *after = found.phases
+            served_s = self.loop_wait_s + self.retry_timeout_s
+            return Bounds((replace(detection, low_s=max(0.0, detection.low_s - served_s)), *after))
         if change == "vanish":  # whether an address that is gone is unreachable or silent is up to the kernel
             return self._failover(0.0, Phase("promotion", 0.0, REST_TIMEOUT_S + PROMOTION_S))
         if change == "crash_manager":
