@@ -141,11 +141,11 @@ def left_behind_by(database: Database, survivor: Rows, write: Write) -> Promotio
 def _name_loser(book: Book, database: Database, losers: list[Rows], here: frozenset[int]) -> None:
     """Whose rows were left behind, and how they are known."""
     account = book.account
-    mine = [rows for rows in losers if rows.of(book.ledger.label) - here]
-    if mine:
-        account.loser = mine[0].node
+    mine = {rows.node: len(rows.of(book.ledger.label) - here) for rows in losers}
+    if any(mine.values()):  # of several, after several failovers, the one with most of them: the number is its own
+        account.loser = max(mine, key=lambda node: mine[node])
         account.source = READ
-        account.diverged = len(frozenset().union(*(rows.of(book.ledger.label) for rows in mine)) - here)
+        account.diverged = mine[account.loser]
         return
     by = [write.node for write in book.lost if write.node and write.node != account.survivor]
     acknowledged = max(sorted(set(by)), key=by.count) if by else ""

@@ -163,6 +163,16 @@ def test_with_two_promotions_each_loss_has_its_own_reason() -> None:
     assert "though postgres2 had been promoted 1.000 s after the partition of postgres1: there were two" in words(split)
 
 
+def test_of_two_losers_the_one_with_most_rows_of_its_own_is_named() -> None:
+    """With the number that are its own, not those of both."""
+    tale = unfenced(seconds=1.0)
+    tale.strike("power_loss", "postgres2", 12.0).fail(12.0, 14.0, node=None).promote("postgres3", 13.7, 3)
+    tale.lose("multi_host", 11.9, 12.0).rows("postgres2", "boot", 21.0, 8.0, 12.0, timeline=2)
+    account = books(tale)["multi_host"].account
+    assert (account.loser, account.source, account.diverged) == ("postgres1", READ, 200)
+    assert account.lost["writes"] == 210
+
+
 def test_rows_of_a_loser_that_nobody_read() -> None:
     """Then what is known is from acknowledgements only."""
     tale = WritesTale()
