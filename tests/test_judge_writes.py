@@ -186,6 +186,24 @@ def test_never_two_primaries() -> None:
     assert asked(worst(split_brain_s) <= 1, judged(unfenced())).answer == "no"
 
 
+def test_a_yes_needs_trials_in_which_it_could_have_been_a_no() -> None:
+    """In one of four somebody was promoted: that nobody acknowledged beside it there is not said of all four."""
+    quiet = []
+    for repeat in range(2, 5):
+        tale = WritesTale()
+        quiet.append(judged(tale.strike("crash", "postgres1", 6.0).fail(6.0, 7.0), repeat=repeat))
+    never = total(split_brain_writes) <= 0
+    answer = asked(never, judged(crashed(), repeat=1), *quiet)
+    assert answer.answer == "unknown"
+    assert answer.sentence == (
+        "only 1 of 4 trials count, too few for a yes; async: in 3 of 4 valid trials nothing was measured: "
+        "nobody was promoted, so there was never a second primary"
+    )
+    three = [judged(crashed(), repeat=repeat) for repeat in range(1, 4)]
+    answer = asked(never, *three, quiet[-1])
+    assert (answer.answer, answer.sentence.endswith("in 3 trials")) == ("yes", True)
+
+
 def test_means_medians_and_differences() -> None:
     """The unit is the trial."""
     trials = [judged(crashed(back_s=7.0 + n / 10), repeat=n) for n in range(1, 5)]

@@ -102,12 +102,16 @@ def answer(
     value = found.compare(asked.operator)
     # A sum grows with every trial: a total of some, below a limit that all may use up together, is not that of all.
     partly = asked.reduction == "total" and asked.operator in ("<", "<=") and number(asked) > 0
-    short_of = len(valid) < repeats if partly else len(valid) <= ENOUGH * repeats
+    measured = [trial for trial, seen in zip(valid, of, strict=True) if seen]
+    short_of = len(measured) < repeats if partly else len(measured) <= ENOUGH * repeats
     cited = _cited(asked, arm, everything, value)
-    sentence = _sentence(asked, arm, valid, everything, cited, value)
+    sentence = _sentence(asked, arm, measured, everything, cited, value)
     if value is Valid.YES and short_of:
         why = _no_trial(arm.arm, trials)
-        return said(Valid.UNKNOWN, f"only {len(valid)} of {repeats} trials count, too few for a yes; {why}", cited)
+        if len(measured) < len(valid):
+            unmeasured = f"in {len(valid) - len(measured)} of {many(len(valid), 'valid trial')} nothing was measured"
+            why = f"{arm.arm}: {unmeasured}: {_nothing(asked.measure)}"
+        return said(Valid.UNKNOWN, f"only {len(measured)} of {repeats} trials count, too few for a yes; {why}", cited)
     return said(value, sentence, cited)
 
 
