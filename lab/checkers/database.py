@@ -152,7 +152,7 @@ class Database:
         """The first condition in which a server that had been down is read-write again."""
         was_down = False
         for condition in self.conditions.get(node, ()):
-            if condition.before_ns > after_ns and condition.middle_ns <= until_ns:
+            if condition.before_ns > after_ns and condition.after_ns <= until_ns:
                 if was_down and condition.state == "primary":
                     return condition
                 was_down = was_down or condition.state == "down"

@@ -165,7 +165,7 @@ class _Way:
     def _writable(self, promotion: Promotion) -> list[Milestone]:
         """Read-write and, where commits wait for standbys, with as many of them attached as it waits for."""
         for condition in self.database.conditions.get(promotion.node, ()):
-            if condition.before_ns < promotion.at.before_ns or condition.middle_ns > self.until_ns:
+            if condition.before_ns < promotion.at.before_ns or condition.after_ns > self.until_ns:
                 continue
             if condition.state == "primary" and condition.sync >= self._waits_for(condition.before_ns):
                 return [Milestone("writable", condition.middle_ns, condition.ref)]

@@ -119,7 +119,17 @@ def test_a_write_may_be_acknowledged_before_the_promotion_has_been_seen() -> Non
     """The look that finds the new primary takes its time; the write that came between is of a failover all the same."""
     tale = WritesTale()
     tale.strike("crash", "postgres1", 6.0).fail(6.0, 7.0)
-    tale.failover("detected", 6.6, node="postgres1").promote("postgres2", 7.0, width_s=0.04)
+    tale.failover("detected", 6.6, node="postgres1").promote("postgres2", 7.01, width_s=0.04)
     (made,) = outage.waterfalls(tale.history())
     assert (made.kind, made.outage_s) == ("failover", S2(7.007 - 6.005))
     assert [step.name for step in made.steps] == ["detection", "promotion", "writable", "client"]
+
+
+def test_nor_need_a_restart_in_place_have_been_seen() -> None:
+    """The same for a server that was started again."""
+    tale = WritesTale()
+    tale.strike("crash_postmaster", "postgres1", 6.0).fail(6.0, 7.0)
+    tale.state("postgres1", 6.01, "down").state("postgres1", 7.01, "primary", width_s=0.04)
+    (made,) = outage.waterfalls(tale.history())
+    assert made.kind == "restart in place"
+    assert [step.name for step in made.steps] == ["restart in place", "client"]
