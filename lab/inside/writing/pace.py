@@ -7,6 +7,7 @@ took, at least a quarter of the pause and at most a whole one. With the first su
 
 from __future__ import annotations
 
+import gevent
 from gevent.event import Event
 
 from lab import clock
@@ -36,14 +37,21 @@ class Pace:
         """A write was acknowledged."""
         if not self._well.is_set():
             self._well.set()
-            self._next_ns = 0
+            self._gap_ns = self._pause_ns // 4
+            self._next_ns = clock.now_ns() + self._gap_ns
 
     def await_turn(self, failed_ns: int) -> None:
         """Wait until a connection whose last failure was at `failed_ns` (0: none) may be tried."""
-        if not self.failing:
+        if not self.failing and not failed_ns:
             return
+        if self.failing and self._well.wait(self._left_s(failed_ns + self._pause_ns if failed_ns else 0)):
+            gevent.sleep(self._left_s(0))  # somebody else was successful meanwhile: its turn comes sooner
+        elif not self.failing:
+            gevent.sleep(self._left_s(0))
+
+    def _left_s(self, soonest_ns: int) -> float:
+        """Take the next turn, not before an instant; how long that is from now."""
         now_ns = clock.now_ns()
-        turn_ns = max(now_ns, self._next_ns, failed_ns + self._pause_ns if failed_ns else 0)
+        turn_ns = max(now_ns, self._next_ns, soonest_ns)
         self._next_ns = turn_ns + self._gap_ns
-        if turn_ns > now_ns:
-            self._well.wait((turn_ns - now_ns) / clock.S)
+        return (turn_ns - now_ns) / clock.S
