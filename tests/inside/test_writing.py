@@ -218,7 +218,7 @@ def test_a_write_in_flight_meets_its_deadline_as_its_route_says(
 
 
 def test_a_route_that_fails_is_tried_in_turns_and_one_that_works_at_once() -> None:
-    """After its own pause, and a gap after the one before; after the first success without the pause, in turns still."""
+    """After its own pause, a gap after the one before; after the first success without the pause, still in turns."""
     pace = Pace(0.2)
     pace.await_turn(0)
     pace.failed(took_ns=60 * MS)
