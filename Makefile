@@ -2,7 +2,7 @@
 # make test         lint, types, import contracts, unit tests, and the tests on the real engine
 # make check        the same without an engine, in seconds
 # make test-docker  only the tests on the real engine
-# make test-full    every scenario about a database, with the exit code that it must have (half an hour)
+# make test-full    the long tests, and scenarios with the exit codes that they must have (half an hour)
 # make bench        speed, as ratios measured in one run, each beside its goal
 # make lock         resolve the dependencies anew into requirements.txt
 # make clean        remove leftovers of runs, the virtual environment and caches; reports stay

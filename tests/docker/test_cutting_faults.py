@@ -94,7 +94,7 @@ def test_partition_from_nobody_is_bad_input(site: StruckSite) -> None:
     """The message names what there is; a direction is checked where it is written."""
     with pytest.raises(BadInput, match=r"no node and no role 'postgres' here; there are: .*server1"):
         Partition(("postgres",)).inject(site)
-    with pytest.raises(BadInput, match=r"direction='sideways' is none; one of: both, in, out"):
+    with pytest.raises(BadInput, match=r"direction='sideways' must be one of both, in, out"):
         Partition(direction="sideways")
 
 

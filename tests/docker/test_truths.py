@@ -57,6 +57,7 @@ def test_a_scripted_registry_is_measured_to_within_20_ms(lab_run: LabRun) -> Non
     assert max(map(abs, errors.values())) <= 0.020, errors
 
 
+@pytest.mark.full
 def test_clients_of_both_arms_are_right_within_the_bounds_of_their_settings(lab_run: LabRun) -> None:
     """DNS: f x interval + timeout + propagation + T + 1 + allowance, and not all inside half of it;
     ZooKeeper: between S - S/3 - 0.1 and S + tick + tick/2 + 0.3."""
