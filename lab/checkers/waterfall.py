@@ -74,7 +74,8 @@ def waterfall(
         milestones = [Milestone(RESTART, restart.middle_ns, restart.ref), *way.published(before, restart.after_ns)]
     else:
         milestones = way.no_failover()
-    made.steps = _steps(database, milestones, outage, blow, bound)
+    waits_for_packets = blow.drops and ledger.kind != "dns"  # what a client of DNS still waits for is its cache
+    made.steps = _steps(database, milestones, outage, waits_for_packets, bound)
     made.evidence += [list(outage.first.ref), *(list(one.ref) for one in milestones)]
     if outage.back is not None:
         made.evidence.append(list(outage.back.ref))
@@ -223,12 +224,12 @@ class _Way:
 
 
 def _steps(
-    database: Database, milestones: list[Milestone], outage: Outage, blow: Blow, bound: Mapping[str, Any]
+    database: Database, milestones: list[Milestone], outage: Outage, waits_for_packets: bool, bound: Mapping[str, Any]
 ) -> list[Step]:
     promised = {phase["name"]: phase for phase in bound.get("phases", ())}
     names = [one.step for one in milestones]
     last = _stuck(names, list(promised)) if outage.censored else CLIENT
-    if last == CLIENT and blow.drops and any(name in ("promotion", "writable", HEALED) for name in names):
+    if last == CLIENT and waits_for_packets and any(name in ("promotion", "writable", HEALED) for name in names):
         last = RETRANSMISSION
     steps: list[Step] = []
     at_ns = outage.start_ns
