@@ -167,5 +167,7 @@ class Worker:
             self._pool.trouble = "connecting again"
 
     def close(self) -> None:
-        """Let go of everything; run() is over by then."""
+        """Let go of everything; run() is over by then. A program that ends in order commits what it has begun."""
+        if self._batch and self._line is not None and not self._line.dropped:
+            self._commit(self._line)
         self._let_go()
