@@ -24,6 +24,8 @@ MOST_LAG_MS = 60_000
 MOST_CONNECTIONS = 1000
 COMMAND_S = 20.0
 REJOIN_S = 60.0
+BY_ITSELF_S = 3.0
+"""How long a server that was started just now is given to follow the leader before it is told to."""
 LAG_TOLERANCE_MS = 0.5
 
 FOR_INSTANCES = frozenset({"service", "dns", "scripted"})
@@ -195,7 +197,7 @@ class Postgres:
         def rejoin(node: str) -> None:
             # One that was started just now may be on its way by itself.
             with suppress(TimedOut):
-                wait_until(lambda: follows(node) or _decided(status(stack.nodes[node]), leader), timeout_s=COMMAND_S)
+                wait_until(lambda: follows(node) or _decided(status(stack.nodes[node]), leader), timeout_s=BY_ITSELF_S)
             if not follows(node):
                 _command(stack.nodes[node], "rejoin", timeout_s=REJOIN_S, upstream=leader)
 
