@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from lab.errors import BadInput, LabError, NodeLost
 from lab.fields import check_number, check_whole, check_word
 from lab.protocols import Beat, Bounds, ClientRoute, Fields, Node, Route, Stack, System
-from lab.systems.asking import UNREACHED, ask
+from lab.systems.asking import UNREACHED, ask, ask_server
 from lab.wait import TimedOut, wait_until
 
 FIRST = "postgres1"
@@ -226,9 +226,7 @@ class Postgres:
 
 def status(node: Node) -> Fields:
     """What the supervisor of a server says of it; empty when it does not answer."""
-    answer = ask(node, "control", message={"do": "status"})
-    told: Fields = answer["answer"] if answer["reached"] else {}
-    return told if told.get("ok") else {}
+    return ask_server(node, "status")
 
 
 def _decided(said: Fields, leader: str) -> bool:
