@@ -13,27 +13,16 @@ its requests are open loop and have greenlets of their own (lab.inside.openloop)
 
 from __future__ import annotations
 
-import gc
-import logging
-import os
-import resource
-import signal
 from typing import Any, ClassVar
 
-import gevent
-from gevent.event import Event
 from locust import User, constant, task  # this import makes the standard library cooperative
 from locust.env import Environment
 
-from lab.history import Recorder
-from lab.inside import control
 from lab.inside.alarm import Alarm
 from lab.inside.client import Client
-from lab.inside.naming import events_folder
+from lab.inside.commanded import Commanded, serve
 from lab.inside.openloop import OpenLoop
 from lab.inside.routes import Discovery
-
-STOP_LIMIT_S = 3.0
 
 
 class SimulatedClient(User):
@@ -80,32 +69,14 @@ class SimulatedClient(User):
             self.route = None
 
 
-class Clients:
-    """What the control socket commands: at most one load at a time."""
+class Clients(Commanded):
+    """The clients of a trial."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._load: OpenLoop | None = None
-        self._environment: Environment | None = None
+    idle: ClassVar[dict[str, Any]] = {"clients": 0, "started": 0, "views": [], "rate": {}}
 
-    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one command. Raises for what cannot be done; the control socket tells the asker."""
-        match message.get("do"):
-            case "begin":
-                self.end()  # one that a lost lab left running
-                self.begin(message)
-                return {"ok": True}
-            case "status":
-                told = self._load.status() if self._load else {"clients": 0, "started": 0, "views": [], "rate": {}}
-                return {"ok": True, "running": self._load is not None, **told}
-            case "end":
-                return {"ok": True, **self.end()}
-            case other:
-                raise ValueError(f"do={other!r}: one of begin, status, end")
-
-    def begin(self, message: dict[str, Any]) -> None:
-        """Make the clients of a trial and let them start."""
-        load = OpenLoop(message, self._recorder)
+    def made(self, message: dict[str, Any]) -> tuple[OpenLoop, type[User], int]:
+        """A user for each client."""
+        load = OpenLoop(message, self.recorder)
         load.route_of(load.clients[0]).close()  # settings that make no sense are refused here, not thirty times later
 
         class TrialClient(SimulatedClient):
@@ -113,40 +84,9 @@ class Clients:
 
         TrialClient.load = load
         TrialClient.unborn = load.clients[::-1]
-        gc.collect()
-        gc.freeze()  # what is here stays; no collection of it need hold up a request
-        self._load = load
-        self._environment = Environment(user_classes=[TrialClient], catch_exceptions=True)
-        runner = self._environment.create_local_runner()
-        load.start()
-        runner.start(load.count, spawn_rate=load.count)
-
-    def end(self) -> dict[str, int]:
-        """End the load, if there is one; its totals."""
-        load, environment = self._load, self._environment
-        self._load = self._environment = None
-        if load is None or environment is None:
-            return {"due": 0, "sent": 0, "done": 0}
-        totals = load.end()
-        with gevent.Timeout(STOP_LIMIT_S, False):
-            environment.runner.quit()
-        gc.unfreeze()
-        return totals
+        return load, TrialClient, load.count
 
 
 def main() -> None:
     """Serve commands until SIGTERM."""
-    logging.basicConfig(level=logging.WARNING)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    gc.set_threshold(20_000, 20, 50)
-    recorder = Recorder(events_folder(), "clients", buffered=True)
-    recorder.flush()
-    clients = Clients(recorder)
-    name = os.environ.get("LAB_CONTROL")  # only where several share a network namespace: tests without containers
-    control.serve(clients.answer, f"\0{name}" if name else control.ADDRESS)
-    over = Event()
-    gevent.signal_handler(signal.SIGTERM, over.set)
-    over.wait()
-    clients.end()
-    recorder.close()
+    serve(Clients)

@@ -128,3 +128,6 @@ class OpenLoop:
         self.ledger.close(clock.now_ns())
         self._recorder.flush()
         return self.totals()
+
+    def close(self) -> None:
+        """Nothing: what clients hold, their own users let go of."""

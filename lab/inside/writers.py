@@ -13,26 +13,16 @@ and what becomes of them, is not Locust's business (lab.inside.writing): its own
 
 from __future__ import annotations
 
-import gc
 import logging
-import os
-import resource
-import signal
 from typing import Any, ClassVar
 
-import gevent
-from gevent.event import Event
 from locust import User, constant, task  # this import makes the standard library cooperative, and then psycopg is too
 from locust.env import Environment
 
-from lab.history import Recorder
-from lab.inside import control
 from lab.inside.alarm import Alarm
-from lab.inside.naming import events_folder
+from lab.inside.commanded import Commanded, serve
 from lab.inside.writing.load import WritingLoad
 from lab.inside.writing.worker import Worker
-
-STOP_LIMIT_S = 3.0
 
 
 class Writer(User):
@@ -65,78 +55,27 @@ class Writer(User):
         self.worker.close()
 
 
-class Writers:
-    """What the control socket commands: at most one load at a time."""
+class Writers(Commanded):
+    """The writers of every route of a trial."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-        self._load: WritingLoad | None = None
-        self._environment: Environment | None = None
+    idle: ClassVar[dict[str, Any]] = {"routes": {}, "rate": {}}
 
-    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one command. Raises for what cannot be done; the control socket tells the asker."""
-        match message.get("do"):
-            case "begin":
-                self.end()  # one that a lost lab left running
-                self.begin(message)
-                return {"ok": True}
-            case "status":
-                told = self._load.status() if self._load else {"routes": {}, "rate": {}}
-                return {"ok": True, "running": self._load is not None, **told}
-            case "end":
-                return {"ok": True, **self.end()}
-            case other:
-                raise ValueError(f"do={other!r}: one of begin, status, end")
-
-    def begin(self, message: dict[str, Any]) -> None:
-        """Make the writers of a trial and let them start."""
+    def made(self, message: dict[str, Any]) -> tuple[WritingLoad, type[User], int]:
+        """A user for each writer of each route."""
         try:
-            load = WritingLoad(message, self._recorder)
+            load = WritingLoad(message, self.recorder)
         except OSError as error:
             raise ValueError(str(error)) from error
-        workers = load.workers
 
         class TrialWriter(Writer):
             abstract = False
 
+        workers = load.workers
         TrialWriter.unborn = workers[::-1]
-        gc.collect()
-        gc.freeze()  # what is here stays; no collection of it need hold up a write
-        self._load = load
-        self._environment = Environment(user_classes=[TrialWriter], catch_exceptions=True)
-        runner = self._environment.create_local_runner()
-        load.start()
-        runner.start(len(workers), spawn_rate=len(workers))
-
-    def end(self) -> dict[str, int]:
-        """End the load, if there is one; its totals."""
-        load, environment = self._load, self._environment
-        self._load = self._environment = None
-        if load is None or environment is None:
-            return {"due": 0, "sent": 0, "done": 0}
-        totals = load.end()
-        with gevent.Timeout(STOP_LIMIT_S, False):
-            environment.runner.quit()
-        with gevent.Timeout(STOP_LIMIT_S, False):
-            load.close()
-        gc.unfreeze()
-        return totals
+        return load, TrialWriter, len(workers)
 
 
 def main() -> None:
     """Serve commands until SIGTERM."""
-    logging.basicConfig(level=logging.WARNING)
     logging.getLogger("psycopg").setLevel(logging.ERROR)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    gc.set_threshold(20_000, 20, 50)
-    recorder = Recorder(events_folder(), "clients", buffered=True)
-    recorder.flush()
-    writers = Writers(recorder)
-    name = os.environ.get("LAB_CONTROL")  # only where several share a network namespace: tests without containers
-    control.serve(writers.answer, f"\0{name}" if name else control.ADDRESS)
-    over = Event()
-    gevent.signal_handler(signal.SIGTERM, over.set)
-    over.wait()
-    writers.end()
-    recorder.close()
+    serve(Writers)
